@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto'
+import type { SimHandler, SimRequest, SimResponse } from '../http.ts'
+import { jsonResponse } from '../http.ts'
+import type { World } from './world.ts'
+
+/** A code lives five minutes and works once (wechatpay.md 5.1). */
+const CODE_LIFE_MS = 5 * 60_000
+
+type Code = { appid: string; openid: string; at: number; used: boolean }
+type Application = { appid: string; secret: string; openid: string }
+
+export type Login = {
+  handle: SimHandler
+  /** Mints a login code; undefined for an unknown appid. */
+  mint(appid: string, openid?: string): { code: string; appid: string; openid: string } | undefined
+}
+
+const error = (errcode: number, errmsg: string): SimResponse =>
+  jsonResponse(200, {
+    errcode,
+    errmsg: `${errmsg}, rid: ${randomBytes(4).toString('hex')}-${randomBytes(4).toString('hex')}`,
+  })
+
+/** The openid behind a code, or the refusal (wechatpay.md 5.1). */
+function redeem(
+  world: World,
+  codes: ReadonlyMap<string, Code>,
+  query: URLSearchParams,
+  codeName: string,
+  application: Application,
+): Code | SimResponse {
+  const appid = query.get('appid')
+  const secret = query.get('secret')
+  const text = query.get(codeName)
+  if (!appid) return error(41002, 'appid missing')
+  if (appid !== application.appid) return error(40013, 'invalid appid')
+  if (!secret) return error(41004, 'appsecret missing')
+  if (secret !== application.secret) return error(40125, 'invalid appsecret')
+  if (query.get('grant_type') !== 'authorization_code') return error(40002, 'invalid grant_type')
+  if (!text) return error(41008, 'missing code')
+  const code = codes.get(text)
+  if (!code || code.appid !== appid || world.clock.now() - code.at >= world.clock.shrink(CODE_LIFE_MS))
+    return error(40029, 'invalid code')
+  if (code.used) return error(40163, 'code been used')
+  code.used = true
+  return code
+}
+
+/** Silent authorisation: the order of parameters is checked by pattern (wechatpay.md 5.1). */
+function authorize(mint: Login['mint'], application: Application, request: SimRequest): SimResponse {
+  const query = new URLSearchParams(request.query)
+  const order = [...query.keys()].join(' ')
+  const redirect = query.get('redirect_uri') ?? ''
+  const state = query.get('state') ?? ''
+  const minted = mint(query.get('appid') ?? '')
+  const regular = /^appid redirect_uri response_type scope state\b/.test(order) && query.get('response_type') === 'code'
+  const scoped = query.get('scope') === 'snsapi_base' || query.get('scope') === 'snsapi_userinfo'
+  const web = minted?.appid === application.appid && URL.canParse(redirect) && /^https?:/i.test(redirect)
+  if (!minted || !regular || !scoped || !web || !/^[a-zA-Z0-9]{0,128}$/.test(state)) {
+    return {
+      status: 400,
+      headers: { 'Content-Type': 'text/plain; charset=utf-8' },
+      body: '链接错误：参数或其顺序不正确',
+    }
+  }
+  const target = new URL(redirect)
+  target.searchParams.set('code', minted.code)
+  target.searchParams.set('state', state)
+  return { status: 302, headers: { Location: target.href }, body: '' }
+}
+
+/** Exchanges of api.weixin.qq.com and the authorisation page of open.weixin.qq.com. Errors come with HTTP 200. */
+export function createLogin(world: World): Login {
+  const { officialAccount, miniProgram } = world.credentials
+  const codes = new Map<string, Code>()
+
+  const mint: Login['mint'] = (appid, openid) => {
+    const application = [officialAccount, miniProgram].find((one) => one.appid === appid)
+    if (!application) return undefined
+    const code = `0${randomBytes(15).toString('hex')}x`
+    const payer = openid ?? application.openid
+    codes.set(code, { appid, openid: payer, at: world.clock.now(), used: false })
+    if (world.ledger.openidOwner(payer) === undefined) world.ledger.bindOpenid(payer, appid)
+    return { code, appid, openid: payer }
+  }
+
+  const miniLogin = (query: URLSearchParams): SimResponse => {
+    const code = redeem(world, codes, query, 'js_code', miniProgram)
+    if ('status' in code) return code
+    return jsonResponse(200, { session_key: randomBytes(16).toString('base64'), openid: code.openid })
+  }
+
+  const webLogin = (query: URLSearchParams): SimResponse => {
+    const code = redeem(world, codes, query, 'code', officialAccount)
+    if ('status' in code) return code
+    const token = (): string => randomBytes(32).toString('hex')
+    return jsonResponse(200, {
+      access_token: token(),
+      expires_in: 7200,
+      refresh_token: token(),
+      openid: code.openid,
+      scope: 'snsapi_base',
+    })
+  }
+
+  return {
+    mint,
+    handle(request) {
+      if (request.method !== 'GET') return undefined
+      const query = new URLSearchParams(request.query)
+      if (request.path === '/sns/jscode2session') return miniLogin(query)
+      if (request.path === '/sns/oauth2/access_token') return webLogin(query)
+      return request.path === '/connect/oauth2/authorize' ? authorize(mint, officialAccount, request) : undefined
+    },
+  }
+}
