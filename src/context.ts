@@ -28,6 +28,11 @@ export type Context = {
   readonly poke: () => void
   /** Deadline of provider calls that change something, milliseconds; queries get half. */
   readonly providerDeadlineMs: number
+  /**
+   * How long a claimed row belongs to who claimed it: longer than any deadline, short enough after a crash. Absent: twice
+   * the provider deadline and five seconds, see flows/lease.ts.
+   */
+  readonly leaseMs?: number
   /** In tests: called at named places between a provider's answer, our commit and our reply (design.md 15). */
   readonly crash?: (place: string) => void
 }

@@ -18,6 +18,7 @@ function stamp(path: string): string {
  * Reads the configuration again when its file changes and on SIGHUP. Polls, because change notifications are lost on
  * network file systems and mounted volumes. A new configuration is handed over whole or, with any fault, not at all.
  * @param onFault gets the faults of a file that was not taken over
+ * @param env where `env:` references look, as for the first reading
  * @returns stops watching
  */
 export function watchConfig(
@@ -35,7 +36,7 @@ export function watchConfig(
     reading = true
     while (wanted && !stopped) {
       wanted = false
-      const outcome = await loadConfig(path).catch((error: unknown) =>
+      const outcome = await loadConfig(path, env).catch((error: unknown) =>
         error instanceof ConfigError ? error : new ConfigError([{ pointer: '', detail: String(error) }]),
       )
       if (stopped) break

@@ -71,7 +71,9 @@ export function paymentResource(payment: Payment) {
 /** An order with everything under it, as merchants see it. */
 export function orderResource(order: Order, payments: readonly Payment[], refunds: readonly Refund[]) {
   const ofPaid = refunds.filter((refund) => refund.payment_id === order.paid_payment_id)
-  const refunded = ofPaid.filter((refund) => refund.status === 'succeeded').reduce((sum, refund) => sum + refund.amount, 0)
+  const refunded = ofPaid
+    .filter((refund) => refund.status === 'succeeded')
+    .reduce((sum, refund) => sum + refund.amount, 0)
   const reserved = ofPaid.filter((refund) => refund.status !== 'failed').reduce((sum, refund) => sum + refund.amount, 0)
   return {
     id: order.id,

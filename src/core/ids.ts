@@ -4,7 +4,15 @@
  * (wechatpay.md 8.1, huifu-dougong.md 17 row 16).
  */
 
-const prefixes = { order: 'ord', payment: 'pay', refund: 'ref', event: 'evt', delivery: 'dlv', notification: 'ntf', discrepancy: 'dsc' } as const
+const prefixes = {
+  order: 'ord',
+  payment: 'pay',
+  refund: 'ref',
+  event: 'evt',
+  delivery: 'dlv',
+  notification: 'ntf',
+  discrepancy: 'dsc',
+} as const
 
 export type IdKind = keyof typeof prefixes
 
@@ -46,7 +54,9 @@ export function idFromProviderNumber(kind: 'payment' | 'refund', number: string)
   const id = `${prefix}_${number.slice(prefix.length)}`
   if (patterns[kind].test(id)) return id
   const withoutAttempt = id.slice(0, -2)
-  return kind === 'refund' && /[0-9A-Z]{2}$/.test(id) && patterns.refund.test(withoutAttempt) ? withoutAttempt : undefined
+  return kind === 'refund' && /[0-9A-Z]{2}$/.test(id) && patterns.refund.test(withoutAttempt)
+    ? withoutAttempt
+    : undefined
 }
 
 const attemptLetters = '123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ'
@@ -71,7 +81,8 @@ export function surplusRefundId(paymentId: string, attempt: number): string {
  * @param attempt 1 … 1295
  */
 export function submissionNumber(refundId: string, attempt: number): string {
-  if (!Number.isInteger(attempt) || attempt < 1 || attempt > 1295) throw new RangeError(`submission out of range: ${String(attempt)}`)
+  if (!Number.isInteger(attempt) || attempt < 1 || attempt > 1295)
+    throw new RangeError(`submission out of range: ${String(attempt)}`)
   const base = providerNumber(refundId)
   return attempt === 1 ? base : base + attempt.toString(36).toUpperCase().padStart(2, '0')
 }

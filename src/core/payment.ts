@@ -86,7 +86,12 @@ export function whyClose(order: Order, payment: Payment, now: number): CloseReas
 
 export type Judgement =
   | { readonly verdict: 'applies' }
-  | { readonly verdict: 'mismatch'; readonly kind: 'amount_mismatch' | 'transaction_mismatch' | 'channel_mismatch'; readonly expected: string; readonly actual: string }
+  | {
+      readonly verdict: 'mismatch'
+      readonly kind: 'amount_mismatch' | 'transaction_mismatch' | 'channel_mismatch'
+      readonly expected: string
+      readonly actual: string
+    }
 
 /**
  * Does the fact describe this payment? Money is called received only when amount and currency are exactly ours
@@ -101,8 +106,17 @@ export function judgePaymentFact(payment: Payment, fact: PaymentFact, channelId:
   if (fact.amount === undefined ? fact.seen === 'succeeded' : theirs !== ours) {
     return { verdict: 'mismatch', kind: 'amount_mismatch', expected: ours, actual: theirs }
   }
-  if (payment.transaction_id !== null && fact.transactionId !== undefined && payment.transaction_id !== fact.transactionId) {
-    return { verdict: 'mismatch', kind: 'transaction_mismatch', expected: payment.transaction_id, actual: fact.transactionId }
+  if (
+    payment.transaction_id !== null &&
+    fact.transactionId !== undefined &&
+    payment.transaction_id !== fact.transactionId
+  ) {
+    return {
+      verdict: 'mismatch',
+      kind: 'transaction_mismatch',
+      expected: payment.transaction_id,
+      actual: fact.transactionId,
+    }
   }
   return { verdict: 'applies' }
 }

@@ -33,12 +33,26 @@ export interface Provider {
 
 /** What the payer is offered. The words are ours; adapters translate them. */
 export type Method =
-  | 'wechat_jsapi' | 'wechat_mini' | 'wechat_app' | 'wechat_h5' | 'wechat_native'
-  | 'alipay_jsapi' | 'alipay_native' | 'unionpay_jsapi' | 'unionpay_native'
+  | 'wechat_jsapi'
+  | 'wechat_mini'
+  | 'wechat_app'
+  | 'wechat_h5'
+  | 'wechat_native'
+  | 'alipay_jsapi'
+  | 'alipay_native'
+  | 'unionpay_jsapi'
+  | 'unionpay_native'
 
 export const methods: readonly Method[] = [
-  'wechat_jsapi', 'wechat_mini', 'wechat_app', 'wechat_h5', 'wechat_native',
-  'alipay_jsapi', 'alipay_native', 'unionpay_jsapi', 'unionpay_native',
+  'wechat_jsapi',
+  'wechat_mini',
+  'wechat_app',
+  'wechat_h5',
+  'wechat_native',
+  'alipay_jsapi',
+  'alipay_native',
+  'unionpay_jsapi',
+  'unionpay_native',
 ]
 
 export type MethodFacts = {
@@ -159,8 +173,14 @@ export type Notification = {
 export type Reply = { readonly status: number; readonly contentType: string; readonly body: string }
 
 export type RejectionReason =
-  | 'declined' | 'invalid_request' | 'misconfigured' | 'insufficient_balance'
-  | 'too_early' | 'rate_limited' | 'unsupported' | 'unreachable'
+  | 'declined'
+  | 'invalid_request'
+  | 'misconfigured'
+  | 'insufficient_balance'
+  | 'too_early'
+  | 'rate_limited'
+  | 'unsupported'
+  | 'unreachable'
 
 /** The provider said, verifiably, that it did not happen; or the request never left. */
 export class ProviderRejected extends Error {

@@ -17,7 +17,12 @@ export type Route = {
   readonly split?: Readonly<Record<string, number>>
 }
 
-export type RouteRequest = { readonly method: Method; readonly amount: number; readonly currency: Currency; readonly orderId: string }
+export type RouteRequest = {
+  readonly method: Method
+  readonly amount: number
+  readonly currency: Currency
+  readonly orderId: string
+}
 
 /**
  * Channels to try for a payment, best first; empty when no rule fits.

@@ -14,7 +14,10 @@ export type Schedule = { readonly stepsMs: readonly number[]; readonly repeatsLa
 export const unknownPrepay: Schedule = { stepsMs: [2, 5, 15, 60, 300].map((s) => s * second), repeatsLast: true }
 
 /** An attempt that a payer can pay. The check at expiry + 5 s is set by the order's own chore. */
-export const openPayment: Schedule = { stepsMs: [10, 20, 30, 60, 180, 300, 600, 1800].map((s) => s * second), repeatsLast: true }
+export const openPayment: Schedule = {
+  stepsMs: [10, 20, 30, 60, 180, 300, 600, 1800].map((s) => s * second),
+  repeatsLast: true,
+}
 
 /** A closed attempt is asked about until the provider's last notification could have come (WeChat: 24 h 4 min). */
 export const closedPayment: Schedule = {
@@ -37,7 +40,14 @@ export const confirmHint: Schedule = { stepsMs: [0, 2, 5, 15, 60].map((s) => s *
 /** A refund that is unknown or processing: ten days, then a person. */
 export const runningRefund: Schedule = {
   stepsMs: [
-    5 * second, 15 * second, minute, 5 * minute, 15 * minute, hour, 3 * hour, 6 * hour,
+    5 * second,
+    15 * second,
+    minute,
+    5 * minute,
+    15 * minute,
+    hour,
+    3 * hour,
+    6 * hour,
     ...Array.from({ length: 20 }, () => 12 * hour),
   ],
   repeatsLast: false,
@@ -51,7 +61,16 @@ export const unfundedRefund: Schedule = {
 
 /** A refund refused for now for any other reason: not yet posted, too soon after another, channel misconfigured. */
 export const postponedRefund: Schedule = {
-  stepsMs: [10 * second, 30 * second, minute, 5 * minute, 15 * minute, hour, 6 * hour, ...Array.from({ length: 10 }, () => 24 * hour)],
+  stepsMs: [
+    10 * second,
+    30 * second,
+    minute,
+    5 * minute,
+    15 * minute,
+    hour,
+    6 * hour,
+    ...Array.from({ length: 10 }, () => 24 * hour),
+  ],
   repeatsLast: false,
 }
 

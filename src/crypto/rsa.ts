@@ -47,7 +47,8 @@ function readKey(text: string, half: 'private' | 'public'): KeyObject {
   const key = parse(text, half)
   if (key === undefined) throw new Error(`not an RSA ${half} key: give PEM text or the bare base64 of its DER form`)
   if (key.asymmetricKeyType !== 'rsa') throw new Error(`the ${half} key is not RSA`)
-  if ((key.asymmetricKeyDetails?.modulusLength ?? 0) < 2048) throw new Error(`the ${half} key is shorter than 2048 bits`)
+  if ((key.asymmetricKeyDetails?.modulusLength ?? 0) < 2048)
+    throw new Error(`the ${half} key is shorter than 2048 bits`)
   return key
 }
 

@@ -3,7 +3,13 @@ import type { Context } from '../context.ts'
 import type { PaymentFact } from '../core/fact.ts'
 import { isId, surplusRefundId } from '../core/ids.ts'
 import { payableFrom, type Order } from '../core/order.ts'
-import { judgePaymentFact, movesAccountFrom, movesPaymentFrom, type CloseReason, type Payment } from '../core/payment.ts'
+import {
+  judgePaymentFact,
+  movesAccountFrom,
+  movesPaymentFrom,
+  type CloseReason,
+  type Payment,
+} from '../core/payment.ts'
 import { accountCredit, closedPayment, delayMs } from '../core/schedule.ts'
 import { sha256 } from '../crypto/digest.ts'
 import { orderById, raiseToPaid } from '../store/orders.ts'
@@ -103,7 +109,12 @@ async function settleOrder(ctx: Context, tx: Knex.Transaction, order: Order, pay
   if (refunds) await refundSurplus(ctx, tx, payment, 1, ctx.now())
   await recordEvent(ctx, tx, { type: 'payment.surplus', orderId: order.id, subjectId: payment.id })
   if (!refunds) {
-    await raiseDiscrepancy(ctx, tx, { channelId: payment.channel_id, kind: 'surplus_held', subjectId: payment.id, noticedBy: 'gateway' })
+    await raiseDiscrepancy(ctx, tx, {
+      channelId: payment.channel_id,
+      kind: 'surplus_held',
+      subjectId: payment.id,
+      noticedBy: 'gateway',
+    })
   }
 }
 
@@ -112,7 +123,13 @@ async function settleOrder(ctx: Context, tx: Knex.Transaction, order: Order, pay
  * can exist only once (design.md 20.2).
  * @param attempt the next exists only after the one before has proven failed
  */
-export async function refundSurplus(ctx: Context, tx: Knex.Transaction, payment: Payment, attempt: number, sendAt: number): Promise<void> {
+export async function refundSurplus(
+  ctx: Context,
+  tx: Knex.Transaction,
+  payment: Payment,
+  attempt: number,
+  sendAt: number,
+): Promise<void> {
   if (!(await reserveRefund(tx, payment.id, payment.amount, Number.MAX_SAFE_INTEGER))) return
   await insertRefund(tx, {
     id: surplusRefundId(payment.id, attempt),

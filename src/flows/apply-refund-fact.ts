@@ -96,10 +96,16 @@ async function consequences(ctx: Context, tx: Knex.Transaction, refund: Refund, 
   if (fact.seen === 'succeeded') await recordEvent(ctx, tx, { type: 'refund.succeeded', ...subject })
   if (fact.seen === 'abnormal') {
     await recordEvent(ctx, tx, { type: 'refund.abnormal', ...subject })
-    await raiseDiscrepancy(ctx, tx, { channelId: refund.channel_id, kind: 'refund_abnormal', subjectId: refund.id, noticedBy: 'gateway' })
+    await raiseDiscrepancy(ctx, tx, {
+      channelId: refund.channel_id,
+      kind: 'refund_abnormal',
+      subjectId: refund.id,
+      noticedBy: 'gateway',
+    })
   }
   if (fact.seen !== 'failed') return
-  if (!(await releaseRefund(tx, refund.payment_id, refund.amount))) throw new Error('a failed refund had no reservation to give back')
+  if (!(await releaseRefund(tx, refund.payment_id, refund.amount)))
+    throw new Error('a failed refund had no reservation to give back')
   if (refund.initiated_by === 'gateway') await retrySurplus(ctx, tx, refund)
   await recordEvent(ctx, tx, { type: 'refund.failed', ...subject })
 }
@@ -113,5 +119,10 @@ async function retrySurplus(ctx: Context, tx: Knex.Transaction, refund: Refund):
     const pause = delayMs(unfundedRefund, attempt - 1, ctx.random(), ctx.timeScale)
     if (pause !== undefined) await refundSurplus(ctx, tx, payment, attempt + 1, ctx.now() + pause)
   }
-  await raiseDiscrepancy(ctx, tx, { channelId: refund.channel_id, kind: 'surplus_not_refunded', subjectId: payment.id, noticedBy: 'gateway' })
+  await raiseDiscrepancy(ctx, tx, {
+    channelId: refund.channel_id,
+    kind: 'surplus_not_refunded',
+    subjectId: payment.id,
+    noticedBy: 'gateway',
+  })
 }

@@ -27,7 +27,9 @@ export async function callProvider<T>(
     return value
   } catch (error) {
     const known = error instanceof ProviderRejected || error instanceof ProviderUnknown
-    const outcome = known ? error : new ProviderUnknown('the adapter failed while talking to the provider', '', { cause: error })
+    const outcome = known
+      ? error
+      : new ProviderUnknown('the adapter failed while talking to the provider', '', { cause: error })
     record(outcome instanceof ProviderRejected ? `rejected_${outcome.reason}` : 'unknown')
     ctx.log.warn('provider call did not succeed', {
       ...subject,

@@ -19,12 +19,8 @@ import { orderById, wakeEndedOrder } from '../store/orders.ts'
 import { claimPayment, paymentById, recordCloseAttempt, reschedulePayment } from '../store/payments.ts'
 import { applyPaymentFact } from './apply-payment-fact.ts'
 import { callProvider } from './call-provider.ts'
+import { leaseUntil } from './lease.ts'
 import { raiseDiscrepancy } from './raise-discrepancy.ts'
-
-/** How long a chore may keep a row to itself: longer than any provider deadline, short enough after a crash. */
-export function leaseUntil(ctx: Context): number {
-  return ctx.now() + 2 * ctx.providerDeadlineMs + 5000
-}
 
 /**
  * Asks the provider about one attempt, or has it closed when nobody wants it any more (design.md 6.5, 8).
@@ -41,9 +37,12 @@ export async function checkPayment(ctx: Context, paymentId: string, claimed?: nu
   const channel = await ctx.channels.version(payment.channel_id, payment.settings_version)
   if (channel === undefined) {
     ctx.log.error('the channel of a payment can no longer be built', { channelId: payment.channel_id, paymentId })
-    return reschedulePayment(ctx.db, payment.id, lease, { next_check_at: ctx.now() + Math.round(300_000 / ctx.timeScale) })
+    return reschedulePayment(ctx.db, payment.id, lease, {
+      next_check_at: ctx.now() + Math.round(300_000 / ctx.timeScale),
+    })
   }
-  if (isSettled(payment, channel)) return reschedulePayment(ctx.db, payment.id, lease, { next_check_at: null, confirm_step: null })
+  if (isSettled(payment, channel))
+    return reschedulePayment(ctx.db, payment.id, lease, { next_check_at: null, confirm_step: null })
 
   const reason = whyClose(order, payment, ctx.now())
   const fact = await ask(ctx, channel, payment, reason)
@@ -58,15 +57,23 @@ function isSettled(payment: Payment, channel: Channel): boolean {
 }
 
 /** @returns the provider's answer, or undefined when it gave none that counts */
-async function ask(ctx: Context, channel: Channel, payment: Payment, reason: CloseReason | undefined): Promise<PaymentFact | undefined> {
+async function ask(
+  ctx: Context,
+  channel: Channel,
+  payment: Payment,
+  reason: CloseReason | undefined,
+): Promise<PaymentFact | undefined> {
   const subject = { paymentId: payment.id, orderId: payment.order_id }
-  const query = () => callProvider(ctx, channel, 'query', subject, (signal) => channel.provider.queryPayment(paymentRef(payment), signal))
+  const query = () =>
+    callProvider(ctx, channel, 'query', subject, (signal) => channel.provider.queryPayment(paymentRef(payment), signal))
   const old = ctx.now() >= payment.created_at + channel.provider.rules.closeAfterMs
   try {
     if (reason === undefined || !old || !(await recordCloseAttempt(ctx.db, payment, reason))) return await query()
     ctx.crash?.('close-recorded')
     const close = { ...paymentRef(payment), attempt: payment.close_attempts + 1, requestedAt: ctx.now() }
-    const fact = await callProvider(ctx, channel, 'close', subject, (signal) => channel.provider.closePayment(close, signal))
+    const fact = await callProvider(ctx, channel, 'close', subject, (signal) =>
+      channel.provider.closePayment(close, signal),
+    )
     ctx.crash?.('close-answered')
     return fact
   } catch (error) {
@@ -103,10 +110,16 @@ async function draw(
   if (payment.absent_at === null) return { absent_at: now }
   // Providers are eventually consistent: absence counts only when old enough and said twice (reliability.md 5.3).
   const proven =
-    now - payment.created_at >= absenceAfterMs / ctx.timeScale && now - payment.absent_at >= absenceApartMs / ctx.timeScale
+    now - payment.created_at >= absenceAfterMs / ctx.timeScale &&
+    now - payment.absent_at >= absenceApartMs / ctx.timeScale
   if (!proven) return {}
   if (payment.invocation !== null) {
-    await raiseDiscrepancy(ctx, ctx.db, { channelId: payment.channel_id, kind: 'payment_absent', subjectId: payment.id, noticedBy: 'query' })
+    await raiseDiscrepancy(ctx, ctx.db, {
+      channelId: payment.channel_id,
+      kind: 'payment_absent',
+      subjectId: payment.id,
+      noticedBy: 'query',
+    })
   }
   // An invocation that was handed out is a claim that the provider knew the number; only an unwanted attempt is given up.
   if (payment.invocation === null || reason !== undefined) {
@@ -130,7 +143,8 @@ async function scheduleNext(
   if (isSettled(payment, channel)) {
     return reschedulePayment(ctx.db, paymentId, lease, { next_check_at: null, confirm_step: null, absent_at: null })
   }
-  const hinted = payment.confirm_step === null ? undefined : delayMs(confirmHint, payment.confirm_step, ctx.random(), ctx.timeScale)
+  const hinted =
+    payment.confirm_step === null ? undefined : delayMs(confirmHint, payment.confirm_step, ctx.random(), ctx.timeScale)
   const delay = hinted ?? delayMs(scheduleOf(payment), payment.checks, ctx.random(), ctx.timeScale)
   await reschedulePayment(ctx.db, paymentId, lease, {
     next_check_at: delay === undefined ? null : ctx.now() + delay,

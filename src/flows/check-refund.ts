@@ -29,7 +29,7 @@ import {
 import { transaction } from '../store/transaction.ts'
 import { applyRefundFact } from './apply-refund-fact.ts'
 import { callProvider } from './call-provider.ts'
-import { leaseUntil } from './check-payment.ts'
+import { leaseUntil } from './lease.ts'
 import { raiseDiscrepancy } from './raise-discrepancy.ts'
 
 type Work = {
@@ -86,7 +86,9 @@ async function ask(work: Work, submission: RefundSubmission): Promise<Next> {
   const subject = { refundId: refund.id, paymentId: payment.id }
   try {
     const reference = refundRef(work, submission)
-    const fact = await callProvider(ctx, channel, 'refund_query', subject, (signal) => channel.provider.queryRefund(reference, signal))
+    const fact = await callProvider(ctx, channel, 'refund_query', subject, (signal) =>
+      channel.provider.queryRefund(reference, signal),
+    )
     ctx.crash?.('refund-query-answered')
     if (fact.seen !== 'absent') return conclude(work, submission, fact)
   } catch (error) {
@@ -143,7 +145,9 @@ async function submit(work: Work, resend: RefundSubmission | undefined, after = 
   const spacing = channel.provider.rules.refundSpacingMs
   try {
     const request = { ...refundRef(work, submission), reason: refund.reason, notifyUrl: channel.notifyUrl }
-    const fact = await callProvider(ctx, channel, 'refund', subject, (signal) => channel.provider.refund(request, signal))
+    const fact = await callProvider(ctx, channel, 'refund', subject, (signal) =>
+      channel.provider.refund(request, signal),
+    )
     ctx.crash?.('refund-answered')
     await releaseRefundSlot(ctx.db, payment.id, slot, ctx.now() + spacing)
     return await conclude(work, submission, fact)
@@ -178,8 +182,14 @@ async function mint(work: Work, tx: Knex.Transaction, attempt: number, now: numb
   return submission
 }
 
-async function again(tx: Knex.Transaction, submission: RefundSubmission, now: number): Promise<RefundSubmission | undefined> {
-  return (await recordResend(tx, submission, now)) ? { ...submission, sends: submission.sends + 1, last_sent_at: now } : undefined
+async function again(
+  tx: Knex.Transaction,
+  submission: RefundSubmission,
+  now: number,
+): Promise<RefundSubmission | undefined> {
+  return (await recordResend(tx, submission, now))
+    ? { ...submission, sends: submission.sends + 1, last_sent_at: now }
+    : undefined
 }
 
 async function conclude(work: Work, submission: RefundSubmission, fact: RefundFact): Promise<Next> {
@@ -190,7 +200,12 @@ async function conclude(work: Work, submission: RefundSubmission, fact: RefundFa
 }
 
 /** A verified refusal. It proves that nothing happened only if no earlier send of this number went unanswered. */
-async function refused(work: Work, submission: RefundSubmission, rejection: ProviderRejected, provable: boolean): Promise<Next> {
+async function refused(
+  work: Work,
+  submission: RefundSubmission,
+  rejection: ProviderRejected,
+  provable: boolean,
+): Promise<Next> {
   const { ctx, refund } = work
   await recordOutcome(ctx.db, refund.id, submission.attempt, {
     outcome: provable ? 'rejected' : 'unknown',
@@ -202,15 +217,33 @@ async function refused(work: Work, submission: RefundSubmission, rejection: Prov
   return afterRejection(work, submission, rejection.reason, rejection.message)
 }
 
-async function afterRejection(work: Work, submission: RefundSubmission, reason: RejectionReason, detail: string): Promise<Next> {
+async function afterRejection(
+  work: Work,
+  submission: RefundSubmission,
+  reason: RejectionReason,
+  detail: string,
+): Promise<Next> {
   const { ctx, refund, payment } = work
   if (endsRefund(reason)) {
-    const fact = { about: 'refund', refundId: refund.id, paymentId: payment.id, seen: 'failed', submissionNumber: submission.provider_no, detail } as const
+    const fact = {
+      about: 'refund',
+      refundId: refund.id,
+      paymentId: payment.id,
+      seen: 'failed',
+      submissionNumber: submission.provider_no,
+      detail,
+    } as const
     await applyRefundFact(ctx, refund.channel_id, fact, 'query')
     return 'ended'
   }
   if (reason !== 'insufficient_balance') return { follow: postponedRefund }
-  await raiseDiscrepancy(ctx, ctx.db, { channelId: refund.channel_id, kind: 'refund_stuck', subjectId: refund.id, actual: detail, noticedBy: 'gateway' })
+  await raiseDiscrepancy(ctx, ctx.db, {
+    channelId: refund.channel_id,
+    kind: 'refund_stuck',
+    subjectId: refund.id,
+    actual: detail,
+    noticedBy: 'gateway',
+  })
   return { follow: unfundedRefund }
 }
 
@@ -239,7 +272,12 @@ async function reschedule(work: Work, lease: number, next: Next): Promise<void> 
   }
   const delay = delayMs(next.follow, refund.checks, ctx.random(), ctx.timeScale)
   if (delay === undefined) {
-    await raiseDiscrepancy(ctx, ctx.db, { channelId: refund.channel_id, kind: 'refund_stuck', subjectId: refund.id, noticedBy: 'gateway' })
+    await raiseDiscrepancy(ctx, ctx.db, {
+      channelId: refund.channel_id,
+      kind: 'refund_stuck',
+      subjectId: refund.id,
+      noticedBy: 'gateway',
+    })
   }
   const day = Math.round((24 * 60 * 60 * 1000) / ctx.timeScale)
   await rescheduleRefund(ctx.db, refund.id, lease, ctx.now() + (delay ?? day), true)

@@ -42,6 +42,7 @@ export async function finishOrder(ctx: Context, orderId: string, lease?: number)
   if (closed) ctx.poke()
   const order = await orderById(ctx.db, orderId)
   if (lease === undefined || order === undefined) return
-  const next = order.status === 'open' ? ctx.now() + (delayMs(expiredOrder, order.checks, ctx.random(), ctx.timeScale) ?? 0) : null
+  const next =
+    order.status === 'open' ? ctx.now() + (delayMs(expiredOrder, order.checks, ctx.random(), ctx.timeScale) ?? 0) : null
   await rescheduleOrder(ctx.db, orderId, lease, next)
 }

@@ -19,7 +19,10 @@ export async function deliverWebhook(ctx: Context, deliveryId: string, lease: nu
   const merchant = ctx.merchants.get(delivery.merchant_id)
   const endpoint = merchant?.endpoints.find((candidate) => candidate.id === delivery.endpoint_id)
   if (event === undefined || merchant === undefined || endpoint === undefined) {
-    ctx.log.warn('the endpoint of a delivery has left the configuration', { deliveryId, endpointId: delivery.endpoint_id })
+    ctx.log.warn('the endpoint of a delivery has left the configuration', {
+      deliveryId,
+      endpointId: delivery.endpoint_id,
+    })
     return settleDelivery(ctx.db, deliveryId, lease, { status: 'exhausted', next_attempt_at: null, delivered_at: null })
   }
   const startedAt = ctx.now()
@@ -54,11 +57,24 @@ async function settle(ctx: Context, delivery: DeliveryRow, lease: number, answer
   const scheduled = gone ? undefined : delayMs(webhook, delivery.attempts - 1, ctx.random(), ctx.timeScale)
   if (scheduled === undefined) {
     ctx.metrics.count('deliveries_total', { outcome: 'exhausted' })
-    ctx.log.error('webhook given up', { deliveryId: delivery.id, eventId: delivery.event_id, endpointId: delivery.endpoint_id })
-    return settleDelivery(ctx.db, delivery.id, lease, { status: 'exhausted', next_attempt_at: null, delivered_at: null })
+    ctx.log.error('webhook given up', {
+      deliveryId: delivery.id,
+      eventId: delivery.event_id,
+      endpointId: delivery.endpoint_id,
+    })
+    return settleDelivery(ctx.db, delivery.id, lease, {
+      status: 'exhausted',
+      next_attempt_at: null,
+      delivered_at: null,
+    })
   }
   ctx.metrics.count('deliveries_total', { outcome: 'failed' })
-  const asked = answer.kind === 'answered' && (answer.status === 429 || answer.status === 503) ? (answer.retryAfterMs ?? 0) : 0
+  const asked =
+    answer.kind === 'answered' && (answer.status === 429 || answer.status === 503) ? (answer.retryAfterMs ?? 0) : 0
   const delay = Math.max(scheduled, Math.min(asked, retryAfterMax_ms))
-  await settleDelivery(ctx.db, delivery.id, lease, { status: 'pending', next_attempt_at: now + delay, delivered_at: null })
+  await settleDelivery(ctx.db, delivery.id, lease, {
+    status: 'pending',
+    next_attempt_at: now + delay,
+    delivered_at: null,
+  })
 }

@@ -27,7 +27,11 @@ export type OpenOrderInput = {
  * (design.md 8.1, reliability.md 5.1).
  * @throws Problem `order-conflict`
  */
-export async function openOrder(ctx: Context, merchant: Merchant, input: OpenOrderInput): Promise<{ order: Order; created: boolean }> {
+export async function openOrder(
+  ctx: Context,
+  merchant: Merchant,
+  input: OpenOrderInput,
+): Promise<{ order: Order; created: boolean }> {
   const now = ctx.now()
   const order: Order = {
     id: idOf('order', ulid(now)),
@@ -61,7 +65,11 @@ export async function openOrder(ctx: Context, merchant: Merchant, input: OpenOrd
     const existing = await findOrderByNo(ctx.db, merchant.id, input.merchantOrderNo)
     if (existing === undefined) throw error
     if (existing.content_hash !== order.content_hash) {
-      throw new Problem('order-conflict', `merchant_order_no ${input.merchantOrderNo} already names order ${existing.id}, which has other content; use a new number, or repeat the first request exactly`, { existing: existing.id })
+      throw new Problem(
+        'order-conflict',
+        `merchant_order_no ${input.merchantOrderNo} already names order ${existing.id}, which has other content; use a new number, or repeat the first request exactly`,
+        { existing: existing.id },
+      )
     }
     return { order: existing, created: existing.id === order.id }
   }
@@ -69,5 +77,14 @@ export async function openOrder(ctx: Context, merchant: Merchant, input: OpenOrd
 
 function contentHash(input: OpenOrderInput): string {
   const metadata = Object.entries(input.metadata ?? {}).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return sha256(JSON.stringify([input.amount, input.currency, input.subject, input.expiryAsked ?? null, input.returnUrl ?? null, metadata]))
+  return sha256(
+    JSON.stringify([
+      input.amount,
+      input.currency,
+      input.subject,
+      input.expiryAsked ?? null,
+      input.returnUrl ?? null,
+      metadata,
+    ]),
+  )
 }

@@ -19,7 +19,10 @@ export async function readOrder(ctx: Context, merchantId: string, orderId: strin
 
 /** @throws Problem `not-found` */
 export async function readOrderByNo(ctx: Context, merchantId: string, merchantOrderNo: string): Promise<OrderResource> {
-  return one(ctx, found(await findOrderByNo(ctx.db, merchantId, merchantOrderNo), `order with merchant_order_no ${merchantOrderNo}`))
+  return one(
+    ctx,
+    found(await findOrderByNo(ctx.db, merchantId, merchantOrderNo), `order with merchant_order_no ${merchantOrderNo}`),
+  )
 }
 
 /**
@@ -32,7 +35,8 @@ export async function listOrders(
   merchantId: string,
   page: { readonly after?: string; readonly limit: number },
 ): Promise<{ orders: OrderResource[]; next: string | null }> {
-  const after = page.after === undefined ? undefined : found(await findOrder(ctx.db, merchantId, page.after), `order ${page.after}`)
+  const after =
+    page.after === undefined ? undefined : found(await findOrder(ctx.db, merchantId, page.after), `order ${page.after}`)
   const orders = await ordersAfter(ctx.db, merchantId, after, page.limit)
   const last = orders.length === page.limit ? orders.at(-1) : undefined
   return { orders: await resources(ctx, orders), next: last?.id ?? null }
@@ -50,11 +54,18 @@ export async function readRefund(ctx: Context, merchantId: string, refundId: str
 
 /** @throws Problem `not-found` */
 export async function readRefundByNo(ctx: Context, merchantId: string, merchantRefundNo: string): Promise<Refund> {
-  return found(await findRefundByNo(ctx.db, merchantId, merchantRefundNo), `refund with merchant_refund_no ${merchantRefundNo}`)
+  return found(
+    await findRefundByNo(ctx.db, merchantId, merchantRefundNo),
+    `refund with merchant_refund_no ${merchantRefundNo}`,
+  )
 }
 
 /** Events after a sequence number, oldest first: the way to catch up without webhooks. */
-export async function listEvents(ctx: Context, merchantId: string, page: { readonly after: number; readonly limit: number }): Promise<readonly EventRow[]> {
+export async function listEvents(
+  ctx: Context,
+  merchantId: string,
+  page: { readonly after: number; readonly limit: number },
+): Promise<readonly EventRow[]> {
   return eventsAfter(ctx.db, merchantId, page.after, page.limit)
 }
 

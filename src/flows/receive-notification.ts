@@ -23,7 +23,11 @@ import { raiseDiscrepancy } from './raise-discrepancy.ts'
  *   with what that attempt was made with
  * @throws NotificationRejected when no version can verify the message; then nothing was stored
  */
-export async function receiveNotification(ctx: Context, channels: readonly Channel[], message: NotificationMessage): Promise<Reply> {
+export async function receiveNotification(
+  ctx: Context,
+  channels: readonly Channel[],
+  message: NotificationMessage,
+): Promise<Reply> {
   const { channel, notification } = await read(channels, message)
   const row = notificationRow(ctx, channel, message, notification)
   const stored = await store(ctx, row)
@@ -34,7 +38,10 @@ export async function receiveNotification(ctx: Context, channels: readonly Chann
   return notification.reply
 }
 
-async function read(channels: readonly Channel[], message: NotificationMessage): Promise<{ channel: Channel; notification: Notification }> {
+async function read(
+  channels: readonly Channel[],
+  message: NotificationMessage,
+): Promise<{ channel: Channel; notification: Notification }> {
   let refusal = new NotificationRejected('signature', 'no such channel')
   for (const [index, channel] of channels.entries()) {
     try {
@@ -47,7 +54,12 @@ async function read(channels: readonly Channel[], message: NotificationMessage):
   throw refusal
 }
 
-function notificationRow(ctx: Context, channel: Channel, message: NotificationMessage, notification: Notification): NotificationRow {
+function notificationRow(
+  ctx: Context,
+  channel: Channel,
+  message: NotificationMessage,
+  notification: Notification,
+): NotificationRow {
   return {
     id: idOf('notification', ulid(ctx.now())),
     channel_id: channel.id,
@@ -68,7 +80,9 @@ function notificationRow(ctx: Context, channel: Channel, message: NotificationMe
 
 /** Only what takes part in verification is kept: other headers may carry addresses and cookies of people in between. */
 function evidenceHeaders(headers: NotificationMessage['headers']): Record<string, string | undefined> {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.startsWith('wechatpay-') || name === 'content-type'))
+  return Object.fromEntries(
+    Object.entries(headers).filter(([name]) => name.startsWith('wechatpay-') || name === 'content-type'),
+  )
 }
 
 function subjectOf(facts: readonly Fact[]): string | null {
@@ -89,9 +103,20 @@ async function store(ctx: Context, row: NotificationRow): Promise<NotificationRo
   }
 }
 
-async function settle(ctx: Context, channelId: string, row: NotificationRow, notification: Notification): Promise<void> {
+async function settle(
+  ctx: Context,
+  channelId: string,
+  row: NotificationRow,
+  notification: Notification,
+): Promise<void> {
   if (notification.mismatch !== undefined) {
-    await raiseDiscrepancy(ctx, ctx.db, { channelId, kind: 'merchant_mismatch', subjectId: row.id, actual: notification.mismatch, noticedBy: 'notification' })
+    await raiseDiscrepancy(ctx, ctx.db, {
+      channelId,
+      kind: 'merchant_mismatch',
+      subjectId: row.id,
+      actual: notification.mismatch,
+      noticedBy: 'notification',
+    })
     return recordNotificationOutcome(ctx.db, row.id, { outcome: 'mismatch', next_match_at: null })
   }
   const outcome = await effect(ctx, channelId, notification.standing, notification.confirm === true, notification.facts)
@@ -156,12 +181,24 @@ async function hintAboutRefund(ctx: Context, channelId: string, fact: RefundFact
   return 'applied'
 }
 
-async function finish(ctx: Context, channelId: string, row: NotificationRow, outcome: NotificationOutcome, facts: readonly Fact[]): Promise<void> {
+async function finish(
+  ctx: Context,
+  channelId: string,
+  row: NotificationRow,
+  outcome: NotificationOutcome,
+  facts: readonly Fact[],
+): Promise<void> {
   const matched = outcome !== 'unmatched'
   const delay = matched ? undefined : delayMs(rematchSchedule, row.matches, ctx.random(), ctx.timeScale)
   const kind = facts[0]?.about === 'refund' ? 'foreign_refund' : 'unmatched_notification'
   if (!matched && row.matches === 0) {
-    await raiseDiscrepancy(ctx, ctx.db, { channelId, kind, subjectId: row.id, ...(row.subject_id === null ? {} : { actual: row.subject_id }), noticedBy: 'notification' })
+    await raiseDiscrepancy(ctx, ctx.db, {
+      channelId,
+      kind,
+      subjectId: row.id,
+      ...(row.subject_id === null ? {} : { actual: row.subject_id }),
+      noticedBy: 'notification',
+    })
   }
   if (matched && row.matches > 0) {
     await resolveDiscrepancy(ctx.db, kind, row.id, 'matched later', ctx.now())

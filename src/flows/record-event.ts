@@ -38,7 +38,9 @@ export async function recordEvent(
     occurred_at: occurredAt,
   })
   const endpoints = ctx.merchants.get(order.merchant_id)?.endpoints ?? []
-  const subscribed = endpoints.filter((endpoint) => endpoint.events.includes('*') || endpoint.events.includes(event.type))
+  const subscribed = endpoints.filter(
+    (endpoint) => endpoint.events.includes('*') || endpoint.events.includes(event.type),
+  )
   await insertDeliveries(
     tx,
     subscribed.map((endpoint) => ({

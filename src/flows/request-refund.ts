@@ -49,10 +49,19 @@ export async function requestRefund(
 }
 
 /** The refund that already has this number. @throws Problem when its content is another */
-async function sameRefund(ctx: Context, merchant: Merchant, input: RequestRefundInput, hash: string): Promise<Refund | undefined> {
+async function sameRefund(
+  ctx: Context,
+  merchant: Merchant,
+  input: RequestRefundInput,
+  hash: string,
+): Promise<Refund | undefined> {
   const existing = await findRefundByNo(ctx.db, merchant.id, input.merchantRefundNo)
   if (existing === undefined || existing.content_hash === hash) return existing
-  throw new Problem('refund-conflict', `merchant_refund_no ${input.merchantRefundNo} already names refund ${existing.id}, which has other content; use a new number, or repeat the first request exactly`, { existing: existing.id })
+  throw new Problem(
+    'refund-conflict',
+    `merchant_refund_no ${input.merchantRefundNo} already names refund ${existing.id}, which has other content; use a new number, or repeat the first request exactly`,
+    { existing: existing.id },
+  )
 }
 
 async function refundablePayment(ctx: Context, order: Order): Promise<Payment> {
@@ -66,10 +75,17 @@ async function refundablePayment(ctx: Context, order: Order): Promise<Payment> {
 /** How many refunds the provider allows; its window is checked here too, because the provider would refuse anyway. */
 async function refundLimit(ctx: Context, payment: Payment): Promise<number> {
   const channel = await ctx.channels.version(payment.channel_id, payment.settings_version)
-  if (channel === undefined) throw new Problem('unavailable', `channel ${payment.channel_id} can no longer be built from its settings; the operator has to restore them`)
+  if (channel === undefined)
+    throw new Problem(
+      'unavailable',
+      `channel ${payment.channel_id} can no longer be built from its settings; the operator has to restore them`,
+    )
   const { refundDays, refundsPerPayment } = channel.provider.rules
   if (payment.succeeded_at !== null && ctx.now() > payment.succeeded_at + refundDays * day_ms) {
-    throw new Problem('order-not-refundable', `the provider refunds within ${String(refundDays)} days of payment; pay the money back another way`)
+    throw new Problem(
+      'order-not-refundable',
+      `the provider refunds within ${String(refundDays)} days of payment; pay the money back another way`,
+    )
   }
   return refundsPerPayment
 }
@@ -111,7 +127,11 @@ async function reserve(ctx: Context, refund: Refund, limit: number): Promise<boo
     if (!(error instanceof CommitUnknown)) throw error
     // The row tells whether the commit went through; its own id says whose it is (reliability.md 5.2 R6).
     if ((await refundById(ctx.db, refund.id)) !== undefined) return true
-    throw new Problem('unavailable', 'the database did not say whether it kept the refund; repeat the same request with the same merchant_refund_no', { retryAfter: 1 })
+    throw new Problem(
+      'unavailable',
+      'the database did not say whether it kept the refund; repeat the same request with the same merchant_refund_no',
+      { retryAfter: 1 },
+    )
   }
 }
 
@@ -119,7 +139,10 @@ async function whyNotReserved(ctx: Context, paymentId: string, amount: number, l
   const payment = await paymentById(ctx.db, paymentId)
   const left = payment === undefined ? 0 : payment.amount - payment.refund_reserved
   if (payment !== undefined && amount <= left && payment.refund_count >= limit) {
-    return new Problem('refund-limit-reached', `the provider allows ${String(limit)} refunds of one payment and they are used up`)
+    return new Problem(
+      'refund-limit-reached',
+      `the provider allows ${String(limit)} refunds of one payment and they are used up`,
+    )
   }
   return new Problem('refund-exceeds-payment', `${String(amount)} asked for, ${String(left)} can still be refunded`)
 }

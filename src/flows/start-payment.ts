@@ -29,7 +29,12 @@ const fallbackAfter: readonly string[] = ['misconfigured', 'unreachable', 'rate_
  *
  * @throws Problem `not-found`, `order-not-payable`, `method-unavailable`, `provider-rejected`, `provider-unavailable`
  */
-export async function startPayment(ctx: Context, merchant: Merchant, orderId: string, input: StartPaymentInput): Promise<StartedPayment> {
+export async function startPayment(
+  ctx: Context,
+  merchant: Merchant,
+  orderId: string,
+  input: StartPaymentInput,
+): Promise<StartedPayment> {
   const order = await payableOrder(ctx, merchant, orderId)
   const candidates = channelsFor(ctx, merchant, order, input)
   const again = await currentAttempt(ctx, order, input, candidates)
@@ -62,11 +67,21 @@ async function payableOrder(ctx: Context, merchant: Merchant, orderId: string): 
 }
 
 function channelsFor(ctx: Context, merchant: Merchant, order: Order, input: StartPaymentInput): readonly Channel[] {
-  const names = chooseChannels(merchant.routes, { method: input.method, amount: order.amount, currency: order.currency, orderId: order.id })
+  const names = chooseChannels(merchant.routes, {
+    method: input.method,
+    amount: order.amount,
+    currency: order.currency,
+    orderId: order.id,
+  })
   const channels = names.map((name) => ctx.channels.current(name)).filter((channel) => channel !== undefined)
-  const offering = channels.filter((channel) => channel.provider.methods[input.method]?.currencies.includes(order.currency))
+  const offering = channels.filter((channel) =>
+    channel.provider.methods[input.method]?.currencies.includes(order.currency),
+  )
   if (offering.length === 0) {
-    throw new Problem('method-unavailable', `no channel of merchant ${merchant.id} offers ${input.method} for ${String(order.amount)} ${order.currency}; choose another method, or add a route`)
+    throw new Problem(
+      'method-unavailable',
+      `no channel of merchant ${merchant.id} offers ${input.method} for ${String(order.amount)} ${order.currency}; choose another method, or add a route`,
+    )
   }
   return offering
 }
@@ -86,7 +101,8 @@ async function currentAttempt(
     const invocation = usableInvocation(payment, ctx.now())
     if (invocation !== undefined) return { payment, invocation, created: false }
     // Another request is talking to the provider about this very attempt; a second one would double the payer's choice.
-    const inFlight = payment.status === 'created' && payment.checks === 0 && payment.created_at + ctx.providerDeadlineMs > ctx.now()
+    const inFlight =
+      payment.status === 'created' && payment.checks === 0 && payment.created_at + ctx.providerDeadlineMs > ctx.now()
     if (!inFlight || ctx.now() > giveUpAt) return undefined
     await sleep(50)
   }
@@ -110,7 +126,11 @@ async function winnersAttempt(
   const order = await payableOrder(ctx, merchant, orderId)
   const winner = await currentAttempt(ctx, order, input, candidates)
   if (winner !== undefined) return winner
-  throw new Problem('provider-unavailable', 'another attempt for this order was started at the same moment; repeat the request', { retryAfter: 1 })
+  throw new Problem(
+    'provider-unavailable',
+    'another attempt for this order was started at the same moment; repeat the request',
+    { retryAfter: 1 },
+  )
 }
 
 function newAttempt(ctx: Context, order: Order, channel: Channel, input: StartPaymentInput): Payment {
@@ -165,7 +185,13 @@ async function recordAttempt(ctx: Context, payment: Payment, previous: string | 
 }
 
 /** One conversation with the provider about one attempt. A Problem comes back as a value: another channel may be left. */
-async function register(ctx: Context, channel: Channel, order: Order, payment: Payment, input: StartPaymentInput): Promise<StartedPayment | Problem> {
+async function register(
+  ctx: Context,
+  channel: Channel,
+  order: Order,
+  payment: Payment,
+  input: StartPaymentInput,
+): Promise<StartedPayment | Problem> {
   const subject = { merchantId: order.merchant_id, orderId: order.id, paymentId: payment.id }
   try {
     const request = {
@@ -178,7 +204,9 @@ async function register(ctx: Context, channel: Channel, order: Order, payment: P
       notifyUrl: channel.notifyUrl,
       ...(order.return_url === null ? {} : { returnUrl: order.return_url }),
     }
-    const prepaid = await callProvider(ctx, channel, 'prepay', subject, (signal) => channel.provider.prepay(request, signal))
+    const prepaid = await callProvider(ctx, channel, 'prepay', subject, (signal) =>
+      channel.provider.prepay(request, signal),
+    )
     ctx.crash?.('prepay-answered')
     return await handOut(ctx, payment, prepaid)
   } catch (error) {
@@ -209,7 +237,11 @@ async function handOut(ctx: Context, payment: Payment, prepaid: Prepaid): Promis
   )
   const now = await paymentById(ctx.db, payment.id)
   if (!stored || now === undefined) {
-    return new Problem('provider-unavailable', 'the attempt ended while the provider was answering; repeat the request for a new one', { retryAfter: 1 })
+    return new Problem(
+      'provider-unavailable',
+      'the attempt ended while the provider was answering; repeat the request for a new one',
+      { retryAfter: 1 },
+    )
   }
   return { payment: now, invocation: prepaid.invocation, created: true }
 }
@@ -226,5 +258,9 @@ async function rejected(ctx: Context, channel: Channel, payment: Payment, error:
 async function unknown(ctx: Context, payment: Payment): Promise<Problem> {
   const delay = delayMs(unknownPrepay, 0, ctx.random(), ctx.timeScale) ?? 0
   await wakePayment(ctx.db, payment.id, ctx.now() + delay)
-  return new Problem('provider-unavailable', 'the provider did not answer clearly; repeat the request for a new attempt, the gateway finds out what became of this one', { retryAfter: 2 })
+  return new Problem(
+    'provider-unavailable',
+    'the provider did not answer clearly; repeat the request for a new attempt, the gateway finds out what became of this one',
+    { retryAfter: 2 },
+  )
 }

@@ -1,3 +1,4 @@
+import { largestAmount, type Money } from '../core/money.ts'
 import { ProviderRejected, ProviderUnknown } from '../core/provider.ts'
 import { NotSent, type Transport, type WireRequest, type WireResponse } from '../core/transport.ts'
 
@@ -47,4 +48,14 @@ export async function exchange(
       throw outcomeOf(second, operation)
     }
   }
+}
+
+/**
+ * The last fence before an amount leaves: whole minor units above zero (design.md 6.8, invariant 9).
+ * @throws ProviderRejected `invalid_request`; then nothing was sent
+ */
+export function requireAmount({ amount }: Money): void {
+  if (Number.isSafeInteger(amount) && amount >= 1 && amount <= largestAmount) return
+  const message = `an amount is a whole number of minor units between 1 and ${String(largestAmount)}`
+  throw new ProviderRejected('invalid_request', 'AMOUNT', message)
 }

@@ -7,7 +7,11 @@ export async function settingsVersions(db: Knex, channelId: string): Promise<rea
   return db<ChannelSettingsRow>('channel_settings').where({ channel_id: channelId }).orderBy('version', 'desc')
 }
 
-export async function settingsVersion(db: Knex, channelId: string, version: number): Promise<ChannelSettingsRow | undefined> {
+export async function settingsVersion(
+  db: Knex,
+  channelId: string,
+  version: number,
+): Promise<ChannelSettingsRow | undefined> {
   return db<ChannelSettingsRow>('channel_settings').where({ channel_id: channelId, version }).first()
 }
 

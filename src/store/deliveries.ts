@@ -20,7 +20,11 @@ export async function settleDelivery(
   db: Knex,
   deliveryId: string,
   lease: number,
-  values: { readonly status: DeliveryStatus; readonly next_attempt_at: number | null; readonly delivered_at: number | null },
+  values: {
+    readonly status: DeliveryStatus
+    readonly next_attempt_at: number | null
+    readonly delivered_at: number | null
+  },
 ): Promise<void> {
   await db('deliveries').where({ id: deliveryId, next_attempt_at: lease }).update(values)
 }
@@ -31,5 +35,7 @@ export async function insertDeliveryAttempt(db: Knex, attempt: DeliveryAttemptRo
 
 /** Sends an event again to every endpoint it was for: same webhook-id, the schedule from its start. */
 export async function restartDeliveries(db: Knex, eventId: string, now: number): Promise<number> {
-  return db('deliveries').where({ event_id: eventId }).update({ status: 'pending', attempts: 0, next_attempt_at: now, delivered_at: null })
+  return db('deliveries')
+    .where({ event_id: eventId })
+    .update({ status: 'pending', attempts: 0, next_attempt_at: now, delivered_at: null })
 }

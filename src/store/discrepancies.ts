@@ -5,7 +5,10 @@ import type { DiscrepancyRow } from './rows.ts'
 
 export async function raiseDiscrepancy(
   db: Knex,
-  found: Pick<DiscrepancyRow, 'id' | 'channel_id' | 'kind' | 'subject_id' | 'expected' | 'actual' | 'noticed_by' | 'created_at'>,
+  found: Pick<
+    DiscrepancyRow,
+    'id' | 'channel_id' | 'kind' | 'subject_id' | 'expected' | 'actual' | 'noticed_by' | 'created_at'
+  >,
 ): Promise<void> {
   await db('discrepancies')
     .insert({ ...found, status: 'open', note: null, resolved_by: null, resolved_at: null })

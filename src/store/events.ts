@@ -8,14 +8,18 @@ import type { EventRow } from './rows.ts'
  * gapless and in commit order.
  */
 export async function nextSequence(tx: Knex.Transaction, merchantId: string): Promise<number> {
-  const rows = await tx('merchant_sequences').where({ merchant_id: merchantId }).update({ last: tx.raw('last + 1') })
+  const rows = await tx('merchant_sequences')
+    .where({ merchant_id: merchantId })
+    .update({ last: tx.raw('last + 1') })
   if (rows === 0) {
     await tx('merchant_sequences')
       .insert({ merchant_id: merchantId, last: 1 })
       .onConflict('merchant_id')
       .merge({ last: tx.raw('merchant_sequences.last + 1') })
   }
-  const row = await tx<{ merchant_id: string; last: number }>('merchant_sequences').where({ merchant_id: merchantId }).first('last')
+  const row = await tx<{ merchant_id: string; last: number }>('merchant_sequences')
+    .where({ merchant_id: merchantId })
+    .first('last')
   if (row === undefined) throw new Error('the sequence row of a merchant vanished inside its own transaction')
   return row.last
 }
@@ -33,6 +37,15 @@ export async function eventById(db: Knex, eventId: string): Promise<EventRow | u
 }
 
 /** Events after a sequence number, oldest first. */
-export async function listEvents(db: Knex, merchantId: string, after: number, limit: number): Promise<readonly EventRow[]> {
-  return db<EventRow>('events').where({ merchant_id: merchantId }).andWhere('sequence', '>', after).orderBy('sequence').limit(limit)
+export async function listEvents(
+  db: Knex,
+  merchantId: string,
+  after: number,
+  limit: number,
+): Promise<readonly EventRow[]> {
+  return db<EventRow>('events')
+    .where({ merchant_id: merchantId })
+    .andWhere('sequence', '>', after)
+    .orderBy('sequence')
+    .limit(limit)
 }

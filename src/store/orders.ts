@@ -23,7 +23,12 @@ export async function orderById(db: Knex, orderId: string): Promise<Order | unde
 }
 
 /** Newest first, strictly after the given order in that sequence. */
-export async function listOrders(db: Knex, merchantId: string, after: Order | undefined, limit: number): Promise<readonly Order[]> {
+export async function listOrders(
+  db: Knex,
+  merchantId: string,
+  after: Order | undefined,
+  limit: number,
+): Promise<readonly Order[]> {
   const query = db<Order>('orders').where({ merchant_id: merchantId })
   if (after !== undefined) {
     void query.andWhere((older) => {
@@ -32,10 +37,12 @@ export async function listOrders(db: Knex, merchantId: string, after: Order | un
         .orWhere((same) => void same.where('created_at', after.created_at).andWhere('id', '<', after.id))
     })
   }
-  return query.orderBy([
-    { column: 'created_at', order: 'desc' },
-    { column: 'id', order: 'desc' },
-  ]).limit(limit)
+  return query
+    .orderBy([
+      { column: 'created_at', order: 'desc' },
+      { column: 'id', order: 'desc' },
+    ])
+    .limit(limit)
 }
 
 /** Closing an order is making it expire now (design.md 6.5). @returns whether this call did it */
@@ -56,7 +63,9 @@ export async function setCurrentPayment(
   change: { readonly orderId: string; readonly previous: string | null; readonly next: string; readonly now: number },
 ): Promise<boolean> {
   const query = tx('orders').where({ id: change.orderId, status: 'open' }).andWhere('expires_at', '>', change.now)
-  void (change.previous === null ? query.whereNull('current_payment_id') : query.andWhere('current_payment_id', change.previous))
+  void (change.previous === null
+    ? query.whereNull('current_payment_id')
+    : query.andWhere('current_payment_id', change.previous))
   return (await query.update({ current_payment_id: change.next })) === 1
 }
 
@@ -81,7 +90,11 @@ export async function raiseToClosed(tx: Knex.Transaction, orderId: string, now: 
     .where({ id: orderId, status: 'open' })
     .andWhere('expires_at', '<=', now)
     .whereNotExists((alive) => {
-      void alive.select(tx.raw('1')).from('payments').whereRaw('payments.order_id = orders.id').whereIn('payments.status', ['created', 'pending'])
+      void alive
+        .select(tx.raw('1'))
+        .from('payments')
+        .whereRaw('payments.order_id = orders.id')
+        .whereIn('payments.status', ['created', 'pending'])
     })
     .update({ status: 'closed', closed_at: now, next_check_at: null })
   return rows === 1
@@ -89,10 +102,15 @@ export async function raiseToClosed(tx: Knex.Transaction, orderId: string, now: 
 
 /** Asks the worker to look at an order that has ended and may now be closed. */
 export async function wakeEndedOrder(db: Knex, orderId: string, now: number): Promise<void> {
-  await db('orders').where({ id: orderId, status: 'open' }).andWhere('expires_at', '<=', now).update({ next_check_at: now })
+  await db('orders')
+    .where({ id: orderId, status: 'open' })
+    .andWhere('expires_at', '<=', now)
+    .update({ next_check_at: now })
 }
 
 /** Sets the next look, unless somebody has asked for an earlier one since the lease was taken. */
 export async function rescheduleOrder(db: Knex, orderId: string, lease: number, next: number | null): Promise<void> {
-  await db('orders').where({ id: orderId, next_check_at: lease }).update({ next_check_at: next, checks: db.raw('checks + 1') })
+  await db('orders')
+    .where({ id: orderId, next_check_at: lease })
+    .update({ next_check_at: next, checks: db.raw('checks + 1') })
 }

@@ -19,7 +19,9 @@ export async function findPayment(db: Knex, merchantId: string, paymentId: strin
 
 /** Attempts of the given orders, oldest first. */
 export async function paymentsOfOrders(db: Knex, orderIds: readonly string[]): Promise<readonly Payment[]> {
-  return db<Payment>('payments').whereIn('order_id', [...orderIds]).orderBy('id')
+  return db<Payment>('payments')
+    .whereIn('order_id', [...orderIds])
+    .orderBy('id')
 }
 
 /** Attempts of an order that a payer may still be able to pay. */
@@ -76,7 +78,14 @@ export async function raisePaymentStatus(
   const rows = await query.update({
     ...factColumns(fact),
     ...(fact.seen === 'succeeded'
-      ? { status: 'succeeded', close_reason: null, succeeded_at: fact.occurredAt ?? values.now, checks: 0, next_check_at: values.nextCheckAt, absent_at: null }
+      ? {
+          status: 'succeeded',
+          close_reason: null,
+          succeeded_at: fact.occurredAt ?? values.now,
+          checks: 0,
+          next_check_at: values.nextCheckAt,
+          absent_at: null,
+        }
       : {}),
     ...(fact.seen === 'closed'
       ? {
@@ -157,19 +166,35 @@ export async function releaseRefund(tx: Knex.Transaction, paymentId: string, amo
  * A refund called failed has proven to have succeeded: its amount is taken again, or, where it no longer fits, recorded
  * as refunded over the payment (design.md 6.8, invariant 2).
  */
-export async function takeBackRefund(tx: Knex.Transaction, paymentId: string, amount: number): Promise<'reserved' | 'over'> {
+export async function takeBackRefund(
+  tx: Knex.Transaction,
+  paymentId: string,
+  amount: number,
+): Promise<'reserved' | 'over'> {
   const fits = await tx('payments')
     .where({ id: paymentId })
     .andWhereRaw('refund_reserved + ? <= amount', [amount])
     .update({ refund_reserved: tx.raw('refund_reserved + ?', [amount]), refund_count: tx.raw('refund_count + 1') })
   if (fits === 1) return 'reserved'
-  await tx('payments').where({ id: paymentId }).update({ refund_over: tx.raw('refund_over + ?', [amount]), refund_count: tx.raw('refund_count + 1') })
+  await tx('payments')
+    .where({ id: paymentId })
+    .update({ refund_over: tx.raw('refund_over + ?', [amount]), refund_count: tx.raw('refund_count + 1') })
   return 'over'
 }
 
 /** Takes the payment's one place for talking to the provider about refunds, until the given instant. */
-export async function claimRefundSlot(tx: Knex.Transaction, paymentId: string, now: number, until: number): Promise<boolean> {
-  return (await tx('payments').where({ id: paymentId }).andWhere('refund_slot_at', '<=', now).update({ refund_slot_at: until })) === 1
+export async function claimRefundSlot(
+  tx: Knex.Transaction,
+  paymentId: string,
+  now: number,
+  until: number,
+): Promise<boolean> {
+  return (
+    (await tx('payments')
+      .where({ id: paymentId })
+      .andWhere('refund_slot_at', '<=', now)
+      .update({ refund_slot_at: until })) === 1
+  )
 }
 
 /** Gives the place back, free from the given instant on. */
@@ -180,7 +205,9 @@ export async function releaseRefundSlot(db: Knex, paymentId: string, claimed: nu
 /** Takes the right to look at a payment now, if nobody took it since the row was read. */
 export async function claimPayment(db: Knex, payment: Payment, lease: number): Promise<boolean> {
   const query = db('payments').where({ id: payment.id })
-  void (payment.next_check_at === null ? query.whereNull('next_check_at') : query.andWhere('next_check_at', payment.next_check_at))
+  void (payment.next_check_at === null
+    ? query.whereNull('next_check_at')
+    : query.andWhere('next_check_at', payment.next_check_at))
   return (await query.update({ next_check_at: lease })) === 1
 }
 
@@ -189,14 +216,20 @@ export async function reschedulePayment(
   db: Knex,
   paymentId: string,
   lease: number,
-  values: { readonly next_check_at: number | null; readonly confirm_step?: number | null; readonly absent_at?: number | null },
+  values: {
+    readonly next_check_at: number | null
+    readonly confirm_step?: number | null
+    readonly absent_at?: number | null
+  },
 ): Promise<void> {
-  await db('payments').where({ id: paymentId, next_check_at: lease }).update({ ...values, checks: db.raw('checks + 1') })
+  await db('payments')
+    .where({ id: paymentId, next_check_at: lease })
+    .update({ ...values, checks: db.raw('checks + 1') })
 }
 
-/** Asks the worker to ask the provider about a payment, soon. */
+/** Asks the worker to look at an attempt that may still be alive, soon. */
 export async function wakePayment(db: Knex, paymentId: string, at: number): Promise<void> {
-  await db('payments').where({ id: paymentId }).update({ next_check_at: at })
+  await db('payments').where({ id: paymentId }).whereIn('status', ['created', 'pending']).update({ next_check_at: at })
 }
 
 /** A hint arrived: ask now, and a few times more if the provider is not ready to confirm (reliability.md 5.4). */

@@ -18,13 +18,19 @@ export async function findRefund(db: Knex, merchantId: string, refundId: string)
   return db<Refund>('refunds').where({ id: refundId, merchant_id: merchantId }).first()
 }
 
-export async function findRefundByNo(db: Knex, merchantId: string, merchantRefundNo: string): Promise<Refund | undefined> {
+export async function findRefundByNo(
+  db: Knex,
+  merchantId: string,
+  merchantRefundNo: string,
+): Promise<Refund | undefined> {
   return db<Refund>('refunds').where({ merchant_id: merchantId, merchant_refund_no: merchantRefundNo }).first()
 }
 
 /** Refunds of the given orders, oldest first. */
 export async function refundsOfOrders(db: Knex, orderIds: readonly string[]): Promise<readonly Refund[]> {
-  return db<Refund>('refunds').whereIn('order_id', [...orderIds]).orderBy([{ column: 'created_at' }, { column: 'id' }])
+  return db<Refund>('refunds')
+    .whereIn('order_id', [...orderIds])
+    .orderBy([{ column: 'created_at' }, { column: 'id' }])
 }
 
 /**
@@ -57,12 +63,20 @@ export async function raiseRefundStatus(
 /** Takes the right to work on a refund now, if nobody took it since the row was read. */
 export async function claimRefund(db: Knex, refund: Refund, lease: number): Promise<boolean> {
   const query = db('refunds').where({ id: refund.id })
-  void (refund.next_check_at === null ? query.whereNull('next_check_at') : query.andWhere('next_check_at', refund.next_check_at))
+  void (refund.next_check_at === null
+    ? query.whereNull('next_check_at')
+    : query.andWhere('next_check_at', refund.next_check_at))
   return (await query.update({ next_check_at: lease })) === 1
 }
 
 /** Sets the next look, unless somebody has asked for another since the lease was taken. */
-export async function rescheduleRefund(db: Knex, refundId: string, lease: number, next: number | null, counts: boolean): Promise<void> {
+export async function rescheduleRefund(
+  db: Knex,
+  refundId: string,
+  lease: number,
+  next: number | null,
+  counts: boolean,
+): Promise<void> {
   await db('refunds')
     .where({ id: refundId, next_check_at: lease })
     .update({ next_check_at: next, ...(counts ? { checks: db.raw('checks + 1') } : {}) })
@@ -75,7 +89,10 @@ export async function wakeRefund(db: Knex, refundId: string, at: number): Promis
 
 /** The merchant's account has been credited: refunds that waited for it may go (design.md 8.4). */
 export async function wakeWaitingRefunds(db: Knex, paymentId: string, now: number): Promise<void> {
-  await db('refunds').where({ payment_id: paymentId, status: 'created' }).andWhere('next_check_at', '>', now).update({ next_check_at: now })
+  await db('refunds')
+    .where({ payment_id: paymentId, status: 'created' })
+    .andWhere('next_check_at', '>', now)
+    .update({ next_check_at: now })
 }
 
 export async function latestSubmission(db: Knex, refundId: string): Promise<RefundSubmission | undefined> {
@@ -111,6 +128,11 @@ export type SubmissionOutcome = {
   readonly absent_at?: number | null
 }
 
-export async function recordOutcome(db: Knex, refundId: string, attempt: number, values: SubmissionOutcome): Promise<void> {
+export async function recordOutcome(
+  db: Knex,
+  refundId: string,
+  attempt: number,
+  values: SubmissionOutcome,
+): Promise<void> {
   await db('refund_submissions').where({ refund_id: refundId, attempt }).update(values)
 }

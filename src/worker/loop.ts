@@ -1,6 +1,8 @@
 import type { Context } from '../context.ts'
+import { leaseMsOf } from '../flows/lease.ts'
 import { claimDue } from '../store/due.ts'
 import { chores as allChores, type Chore } from './chores.ts'
+import { keepHouse } from './housekeeping.ts'
 
 export type Worker = {
   start(): void
@@ -16,6 +18,8 @@ export type Worker = {
 
 export type WorkerOptions = { readonly tickMs?: number; readonly chores?: readonly Chore[] }
 
+const housekeepingEvery_ms = 60 * 60 * 1000
+
 type Lane = { readonly chore: Chore; running: number }
 
 /**
@@ -28,6 +32,7 @@ export function createWorker(ctx: Context, options: WorkerOptions = {}): Worker 
   let heartbeat = 0
   let stopped = true
   let timer: NodeJS.Timeout | undefined
+  let housekeeping: NodeJS.Timeout | undefined
   let looking: Promise<void> | undefined
   let lookAgain = false
 
@@ -36,7 +41,7 @@ export function createWorker(ctx: Context, options: WorkerOptions = {}): Worker 
     const limit = chore.concurrency - lane.running
     if (limit <= 0) return 0
     const now = ctx.now()
-    const leaseMs = 2 * ctx.providerDeadlineMs + 5000
+    const leaseMs = leaseMsOf(ctx)
     const rows = await claimDue<{ id: string }>(ctx.db, {
       table: chore.table,
       key: 'id',
@@ -96,15 +101,27 @@ export function createWorker(ctx: Context, options: WorkerOptions = {}): Worker 
     })
   }
 
+  function tidyUp(): void {
+    const work = keepHouse(ctx)
+      .then(
+        (count) => ctx.log.info('housekeeping done', { count }),
+        (error: unknown) => ctx.log.error('housekeeping failed; it is tried again in an hour', { error }),
+      )
+      .finally(() => inWork.delete(work))
+    inWork.add(work)
+  }
+
   return {
     start() {
       stopped = false
       timer = setInterval(poke, options.tickMs ?? 250)
+      housekeeping = setInterval(tidyUp, housekeepingEvery_ms)
       poke()
     },
     async stop() {
       stopped = true
       clearInterval(timer)
+      clearInterval(housekeeping)
       await looking
       await Promise.all(inWork)
     },

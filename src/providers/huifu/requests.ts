@@ -10,6 +10,7 @@ import {
   type RefundRef,
   type RefundRequest,
 } from '../../core/provider.ts'
+import { requireAmount } from '../outcome.ts'
 import type { Data } from './envelope.ts'
 import type { HuifuSettings } from './settings.ts'
 
@@ -127,6 +128,7 @@ export function refundQueryData(settings: HuifuSettings, refund: RefundRef): Req
 
 function yuanOf(amount: PrepayRequest['amount']): string {
   if (amount.currency !== 'CNY') throw new ProviderRejected('unsupported', 'CURRENCY', 'Huifu takes CNY only')
+  requireAmount(amount)
   return printYuan(amount.amount)
 }
 

@@ -15,6 +15,7 @@ import {
   type RefundRequest,
 } from '../../core/provider.ts'
 import { randomNonce } from '../../crypto/digest.ts'
+import { requireAmount } from '../outcome.ts'
 import { createCall, send, type Call } from './call.ts'
 import type { Variant } from './direct.ts'
 import { orderFact, orderShape, refundFact, refundShape } from './facts.ts'
@@ -91,6 +92,7 @@ async function prepay(channel: Channel, request: PrepayRequest, signal: AbortSig
   if (request.amount.currency !== variant.currency) {
     throw new ProviderRejected('unsupported', 'CURRENCY', `this channel takes ${variant.currency} only`)
   }
+  requireAmount(request.amount)
   if (request.openid === undefined || request.openid === '') {
     throw new ProviderRejected(
       'invalid_request',
@@ -165,6 +167,7 @@ async function closePayment(channel: Channel, payment: PaymentRef, signal: Abort
 /** Refunds; the number makes it safe to repeat (wechatpay.md 1.10, 2.6). */
 async function refund(channel: Channel, request: RefundRequest, signal: AbortSignal): Promise<RefundFact> {
   const { variant } = channel
+  requireAmount(request.amount)
   const reason = shortened(request.reason, 80)
   const body = JSON.stringify({
     // Always our own number: WeChat Pay's may become known between two sendings, and a repeat must not change.
