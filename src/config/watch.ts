@@ -25,6 +25,7 @@ export function watchConfig(
   path: string,
   onChange: (config: GatewayConfig) => void,
   onFault: (error: ConfigError) => void,
+  env: NodeJS.ProcessEnv = process.env,
 ): () => void {
   let seen = stamp(path)
   let wanted = false

@@ -12,6 +12,7 @@ import {
 } from '../core/payment.ts'
 import { accountCredit, closedPayment, delayMs } from '../core/schedule.ts'
 import { sha256 } from '../crypto/digest.ts'
+import { isDuplicate } from '../store/connect.ts'
 import { orderById, raiseToPaid } from '../store/orders.ts'
 import { paymentById, raiseAccountStatus, raisePaymentStatus, reserveRefund } from '../store/payments.ts'
 import { insertRefund, wakeWaitingRefunds } from '../store/refunds.ts'
@@ -21,6 +22,24 @@ import { raiseDiscrepancy } from './raise-discrepancy.ts'
 import { recordEvent } from './record-event.ts'
 
 export type Applied = 'applied' | 'unchanged' | 'mismatch' | 'unmatched'
+
+/** The provider's number in a fact belongs to another row of ours already (design.md 6.8, invariant 6). */
+export class NumberTaken extends Error {
+  readonly code = 'NUMBER_TAKEN'
+}
+
+/**
+ * Runs the statement that writes a provider's number, and tells a number that is taken from every other failure.
+ * @throws NumberTaken where the unique index refuses it
+ */
+export async function unlessTaken<T>(statement: Promise<T>): Promise<T> {
+  try {
+    return await statement
+  } catch (error) {
+    if (isDuplicate(error)) throw new NumberTaken('a number of the provider is taken', { cause: error })
+    throw error
+  }
+}
 
 /**
  * FUNNEL: the only writer of payments.status, payments.account_status and orders.paid_payment_id (design.md 3).
@@ -49,7 +68,16 @@ export async function applyPaymentFact(
   if (!wouldMove(payment, fact)) return 'unchanged'
   const order = await orderById(ctx.db, payment.order_id)
   if (order === undefined) throw new Error('a payment without an order')
-  const result = await transaction(ctx.db, (tx) => applyInside(ctx, tx, order, payment, fact, closeReason))
+  let result: Applied
+  try {
+    result = await transaction(ctx.db, (tx) => applyInside(ctx, tx, order, payment, fact, closeReason))
+  } catch (error) {
+    if (!(error instanceof NumberTaken)) throw error
+    // Said with an error, the provider would repeat it for a day; it is a contradiction for a person (reliability.md T12).
+    const numbers = { expected: 'a number of its own', actual: fact.transactionId ?? '' }
+    await raiseDiscrepancy(ctx, ctx.db, { channelId, kind: 'transaction_mismatch', subjectId: payment.id, noticedBy, ...numbers })
+    return 'mismatch'
+  }
   if (result === 'applied' && fact.account === 'credited') await wakeWaitingRefunds(ctx.db, payment.id, ctx.now())
   if (result === 'applied') ctx.poke()
   return result
@@ -71,12 +99,14 @@ async function applyInside(
   const now = ctx.now()
   const schedule = fact.seen === 'succeeded' ? accountCredit : closedPayment
   const next = now + (delayMs(schedule, 0, ctx.random(), ctx.timeScale) ?? 0)
-  const moved = await raisePaymentStatus(tx, payment, fact, movesPaymentFrom(fact), {
-    now,
-    closeReason,
-    // A rejected attempt certainly never existed at the provider, so there is nothing to ask about.
-    nextCheckAt: fact.seen === 'closed' && closeReason === 'rejected' ? null : next,
-  })
+  const moved = await unlessTaken(
+    raisePaymentStatus(tx, payment, fact, movesPaymentFrom(fact), {
+      now,
+      closeReason,
+      // A rejected attempt certainly never existed at the provider, so there is nothing to ask about.
+      nextCheckAt: fact.seen === 'closed' && closeReason === 'rejected' ? null : next,
+    }),
+  )
   const credited =
     fact.account !== undefined && (await raiseAccountStatus(tx, payment, fact, fact.account, movesAccountFrom(fact)))
   if (moved && fact.seen === 'succeeded') await settleOrder(ctx, tx, order, payment)

@@ -8,7 +8,7 @@ import { paymentById, releaseRefund, takeBackRefund } from '../store/payments.ts
 import { latestSubmission, raiseRefundStatus, refundById } from '../store/refunds.ts'
 import type { DiscrepancyRow } from '../store/rows.ts'
 import { transaction } from '../store/transaction.ts'
-import { refundSurplus, type Applied } from './apply-payment-fact.ts'
+import { NumberTaken, refundSurplus, unlessTaken, type Applied } from './apply-payment-fact.ts'
 import { raiseDiscrepancy } from './raise-discrepancy.ts'
 import { recordEvent } from './record-event.ts'
 
@@ -33,7 +33,15 @@ export async function applyRefundFact(
   }
   if (!movesRefundFrom(fact).includes(refund.status)) return 'unchanged'
   if (await isOfAnOlderSubmission(ctx, refund, fact)) return 'unchanged'
-  const result = await transaction(ctx.db, (tx) => applyInside(ctx, tx, refund, fact))
+  let result: Applied
+  try {
+    result = await transaction(ctx.db, (tx) => applyInside(ctx, tx, refund, fact))
+  } catch (error) {
+    if (!(error instanceof NumberTaken)) throw error
+    const numbers = { expected: 'a number of its own', actual: fact.providerRefundId ?? '' }
+    await raiseDiscrepancy(ctx, ctx.db, { channelId, kind: 'transaction_mismatch', subjectId: refund.id, noticedBy, ...numbers })
+    return 'mismatch'
+  }
   if (result === 'applied') ctx.poke()
   return result
 }
@@ -73,11 +81,11 @@ async function applyInside(ctx: Context, tx: Knex.Transaction, refund: Refund, f
         : null,
   }
   const alive = movesRefundFrom(fact).filter((status) => status !== 'failed')
-  if (await raiseRefundStatus(tx, refund, fact, alive, values)) {
+  if (await unlessTaken(raiseRefundStatus(tx, refund, fact, alive, values))) {
     await consequences(ctx, tx, refund, fact)
     return 'applied'
   }
-  if (fact.seen !== 'succeeded' || !(await raiseRefundStatus(tx, refund, fact, ['failed'], values))) return 'unchanged'
+  if (fact.seen !== 'succeeded' || !(await unlessTaken(raiseRefundStatus(tx, refund, fact, ['failed'], values)))) return 'unchanged'
   const taken = await takeBackRefund(tx, refund.payment_id, refund.amount)
   await recordEvent(ctx, tx, { type: 'refund.succeeded', orderId: refund.order_id, subjectId: refund.id })
   await raiseDiscrepancy(ctx, tx, {

