@@ -137,12 +137,12 @@ async function submit(work: Work, resend: RefundSubmission | undefined, after = 
   if (submission === undefined) {
     // While a call is under way its slot reaches to the end of its lease; it is usually given back long before.
     const turn = (await paymentById(ctx.db, payment.id))?.refund_slot_at ?? 0
-    return { waitUntil: ctx.now() + Math.max(20, Math.min(turn - ctx.now(), channel.provider.rules.refundSpacingMs)) }
+    return { waitUntil: ctx.now() + Math.max(20, Math.min(turn - ctx.now(), Math.ceil(channel.provider.rules.refundSpacingMs))) }
   }
   ctx.crash?.('submission-recorded')
   const provable = resend === undefined || resend.outcome === 'rejected'
   const subject = { refundId: refund.id, paymentId: payment.id }
-  const spacing = channel.provider.rules.refundSpacingMs
+  const spacing = Math.ceil(channel.provider.rules.refundSpacingMs)
   try {
     const request = { ...refundRef(work, submission), reason: refund.reason, notifyUrl: channel.notifyUrl }
     const fact = await callProvider(ctx, channel, 'refund', subject, (signal) =>

@@ -219,7 +219,7 @@ async function register(
 async function handOut(ctx: Context, payment: Payment, prepaid: Prepaid): Promise<StartedPayment | Problem> {
   const stored = await storeInvocation(ctx.db, payment.id, {
     invocation: JSON.stringify(prepaid.invocation),
-    usable_until: prepaid.usableUntil,
+    usable_until: Math.floor(prepaid.usableUntil),
     next_check_at: ctx.now() + (delayMs(openPayment, 0, ctx.random(), ctx.timeScale) ?? 0),
   })
   await applyPaymentFact(
