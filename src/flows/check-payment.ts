@@ -64,8 +64,14 @@ async function ask(
   reason: CloseReason | undefined,
 ): Promise<PaymentFact | undefined> {
   const subject = { paymentId: payment.id, orderId: payment.order_id }
-  const query = () =>
-    callProvider(ctx, channel, 'query', subject, (signal) => channel.provider.queryPayment(paymentRef(payment), signal))
+  const query = async () => {
+    const reference = paymentRef(payment)
+    const fact = await callProvider(ctx, channel, 'query', subject, (signal) =>
+      channel.provider.queryPayment(reference, signal),
+    )
+    ctx.crash?.('query-answered')
+    return fact
+  }
   const old = ctx.now() >= payment.created_at + channel.provider.rules.closeAfterMs
   try {
     if (reason === undefined || !old || !(await recordCloseAttempt(ctx.db, payment, reason))) return await query()

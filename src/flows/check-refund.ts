@@ -154,6 +154,7 @@ async function submit(work: Work, resend: RefundSubmission | undefined, after = 
   } catch (error) {
     const rejection = error instanceof ProviderRejected ? error : undefined
     if (rejection === undefined && !(error instanceof ProviderUnknown)) throw error
+    if (rejection !== undefined) ctx.crash?.('refund-refused')
     const free = rejection === undefined || rejection.reason === 'rate_limited' ? ctx.now() + spacing : ctx.now()
     await releaseRefundSlot(ctx.db, payment.id, slot, free)
     return rejection === undefined ? { follow: runningRefund } : await refused(work, submission, rejection, provable)
@@ -195,6 +196,7 @@ async function again(
 async function conclude(work: Work, submission: RefundSubmission, fact: RefundFact): Promise<Next> {
   const { ctx, refund } = work
   await recordOutcome(ctx.db, refund.id, submission.attempt, { outcome: 'accepted', absent_at: null })
+  ctx.crash?.('refund-outcome-recorded')
   await applyRefundFact(ctx, refund.channel_id, { ...fact, submissionNumber: submission.provider_no }, 'query')
   return { follow: runningRefund }
 }
@@ -213,6 +215,7 @@ async function refused(
     rejection_code: rejection.providerCode,
     rejection_detail: rejection.message.slice(0, 200),
   })
+  ctx.crash?.('refund-refusal-recorded')
   if (!provable) return { follow: runningRefund }
   return afterRejection(work, submission, rejection.reason, rejection.message)
 }

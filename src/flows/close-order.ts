@@ -39,7 +39,10 @@ export async function finishOrder(ctx: Context, orderId: string, lease?: number)
     await recordEvent(ctx, tx, { type: 'order.closed', orderId, subjectId: orderId })
     return true
   })
-  if (closed) ctx.poke()
+  if (closed) {
+    ctx.crash?.('order-closed')
+    ctx.poke()
+  }
   const order = await orderById(ctx.db, orderId)
   if (lease === undefined || order === undefined) return
   const next =

@@ -58,6 +58,7 @@ export async function openOrder(
   }
   try {
     await insertOrder(ctx.db, order)
+    ctx.crash?.('order-recorded')
     return { order, created: true }
   } catch (error) {
     if (!isDuplicate(error) && !isConnectionLost(error)) throw error

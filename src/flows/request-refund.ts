@@ -45,6 +45,7 @@ export async function requestRefund(
   }
   ctx.crash?.('refund-recorded')
   await checkRefund(ctx, refund.id)
+  ctx.crash?.('refund-submitted')
   return { refund: (await refundById(ctx.db, refund.id)) ?? refund, created: true }
 }
 

@@ -222,6 +222,7 @@ async function handOut(ctx: Context, payment: Payment, prepaid: Prepaid): Promis
     usable_until: Math.floor(prepaid.usableUntil),
     next_check_at: ctx.now() + (delayMs(openPayment, 0, ctx.random(), ctx.timeScale) ?? 0),
   })
+  ctx.crash?.('invocation-stored')
   await applyPaymentFact(
     ctx,
     payment.channel_id,
@@ -235,6 +236,7 @@ async function handOut(ctx: Context, payment: Payment, prepaid: Prepaid): Promis
     },
     'query',
   )
+  ctx.crash?.('prepay-applied')
   const now = await paymentById(ctx.db, payment.id)
   if (!stored || now === undefined) {
     return new Problem(
@@ -247,6 +249,7 @@ async function handOut(ctx: Context, payment: Payment, prepaid: Prepaid): Promis
 }
 
 async function rejected(ctx: Context, channel: Channel, payment: Payment, error: ProviderRejected): Promise<Problem> {
+  ctx.crash?.('prepay-refused')
   const fact = { about: 'payment', paymentId: payment.id, seen: 'closed', detail: error.message } as const
   await applyPaymentFact(ctx, payment.channel_id, fact, 'query', 'rejected')
   const provider = { channel: channel.id, reason: error.reason, code: error.providerCode }
