@@ -75,7 +75,13 @@ export async function applyPaymentFact(
     if (!(error instanceof NumberTaken)) throw error
     // Said with an error, the provider would repeat it for a day; it is a contradiction for a person (reliability.md T12).
     const numbers = { expected: 'a number of its own', actual: fact.transactionId ?? '' }
-    await raiseDiscrepancy(ctx, ctx.db, { channelId, kind: 'transaction_mismatch', subjectId: payment.id, noticedBy, ...numbers })
+    await raiseDiscrepancy(ctx, ctx.db, {
+      channelId,
+      kind: 'transaction_mismatch',
+      subjectId: payment.id,
+      noticedBy,
+      ...numbers,
+    })
     return 'mismatch'
   }
   if (result === 'applied' && fact.account === 'credited') await wakeWaitingRefunds(ctx.db, payment.id, ctx.now())

@@ -39,7 +39,13 @@ export async function applyRefundFact(
   } catch (error) {
     if (!(error instanceof NumberTaken)) throw error
     const numbers = { expected: 'a number of its own', actual: fact.providerRefundId ?? '' }
-    await raiseDiscrepancy(ctx, ctx.db, { channelId, kind: 'transaction_mismatch', subjectId: refund.id, noticedBy, ...numbers })
+    await raiseDiscrepancy(ctx, ctx.db, {
+      channelId,
+      kind: 'transaction_mismatch',
+      subjectId: refund.id,
+      noticedBy,
+      ...numbers,
+    })
     return 'mismatch'
   }
   if (result === 'applied') ctx.poke()
@@ -85,7 +91,8 @@ async function applyInside(ctx: Context, tx: Knex.Transaction, refund: Refund, f
     await consequences(ctx, tx, refund, fact)
     return 'applied'
   }
-  if (fact.seen !== 'succeeded' || !(await unlessTaken(raiseRefundStatus(tx, refund, fact, ['failed'], values)))) return 'unchanged'
+  if (fact.seen !== 'succeeded' || !(await unlessTaken(raiseRefundStatus(tx, refund, fact, ['failed'], values))))
+    return 'unchanged'
   const taken = await takeBackRefund(tx, refund.payment_id, refund.amount)
   await recordEvent(ctx, tx, { type: 'refund.succeeded', orderId: refund.order_id, subjectId: refund.id })
   await raiseDiscrepancy(ctx, tx, {
