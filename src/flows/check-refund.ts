@@ -132,12 +132,18 @@ async function submit(work: Work, resend: RefundSubmission | undefined, after = 
   const submission = await transaction(ctx.db, async (tx) => {
     const now = ctx.now()
     if (!(await claimRefundSlot(tx, payment.id, now, slot))) return undefined
-    return resend === undefined ? mint(work, tx, after + 1, now) : again(tx, resend, now)
+    const recorded = resend === undefined ? await mint(work, tx, after + 1, now) : await again(tx, resend, now)
+    // Somebody else has sent it since it was read: the place is given back, for nobody here is going to use it.
+    if (recorded === undefined) await releaseRefundSlot(tx, payment.id, slot, now)
+    return recorded
   })
   if (submission === undefined) {
     // While a call is under way its slot reaches to the end of its lease; it is usually given back long before.
     const turn = (await paymentById(ctx.db, payment.id))?.refund_slot_at ?? 0
-    return { waitUntil: ctx.now() + Math.max(20, Math.min(turn - ctx.now(), Math.ceil(channel.provider.rules.refundSpacingMs))) }
+    return {
+      waitUntil:
+        ctx.now() + Math.max(20, Math.min(turn - ctx.now(), Math.ceil(channel.provider.rules.refundSpacingMs))),
+    }
   }
   ctx.crash?.('submission-recorded')
   const provable = resend === undefined || resend.outcome === 'rejected'
