@@ -121,7 +121,7 @@ function refundTables(): Record<string, Table> {
         id id(40), payment_id id(40), order_id id(40), merchant_id id(64), channel_id id(64),
         merchant_refund_no id(64)?, initiated_by id(16), amount integer, currency id(3), reason text(512),
         content_hash id(64), status id(16), failure_reason text(512)?, provider_refund_id id(64)?,
-        checks integer = 0, next_check_at integer?, created_at integer, succeeded_at integer?`,
+        checks integer = 0, next_check_at integer?, confirm_no id(64)?, created_at integer, succeeded_at integer?`,
       rules: [
         primary('id'),
         unique('refunds', 'merchant_id', 'merchant_refund_no'),
@@ -142,7 +142,7 @@ function refundTables(): Record<string, Table> {
       rules: [
         primary('refund_id', 'attempt'),
         unique('refund_submissions', 'channel_id', 'provider_no', 'day'),
-        oneOf('refund_submissions', 'outcome', 'unknown', 'accepted', 'rejected'),
+        oneOf('refund_submissions', 'outcome', 'unknown', 'accepted', 'rejected', 'paid_again'),
         check('refund_submissions_attempt', '`attempt` > 0 AND `sends` >= 0'),
       ],
       indexes: [],

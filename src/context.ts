@@ -94,9 +94,16 @@ export type Merchants = {
 export type WebhookAnswer =
   | { readonly kind: 'answered'; readonly status: number; readonly excerpt: string; readonly retryAfterMs?: number }
   | { readonly kind: 'failed'; readonly error: string }
+  /** Nothing was sent: as many requests to this endpoint are under way as it may have at once. */
+  | { readonly kind: 'busy' }
 
 /** Never throws: whatever goes wrong on the way is an answer. */
-export type PostWebhook = (url: string, headers: Readonly<Record<string, string>>, body: string, sandbox: boolean) => Promise<WebhookAnswer>
+export type PostWebhook = (
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  body: string,
+  sandbox: boolean,
+) => Promise<WebhookAnswer>
 
 export type Openids = {
   /**
@@ -109,7 +116,11 @@ export type Openids = {
 /** Counters and durations; names are those of docs/architecture.md. Labels must have few values. */
 export type Metrics = {
   count(name: MetricName, labels?: Readonly<Record<string, string>>): void
-  observe(name: 'provider_call_seconds' | 'http_request_seconds' | 'webhook_seconds', labels: Readonly<Record<string, string>>, seconds: number): void
+  observe(
+    name: 'provider_call_seconds' | 'http_request_seconds' | 'webhook_seconds',
+    labels: Readonly<Record<string, string>>,
+    seconds: number,
+  ): void
 }
 
 export type MetricName =

@@ -4,11 +4,11 @@ import type http from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Knex } from 'knex'
 import { createChannels, type LiveChannels } from './channels.ts'
-import { loadConfig, watchConfig, type GatewayConfig } from './config/load.ts'
+import { configStamp, loadConfig, watchConfig, type GatewayConfig } from './config/load.ts'
 import type { Context } from './context.ts'
 import type { Log } from './core/provider.ts'
 import { createWebhookPoster } from './egress/merchant-endpoint.ts'
-import { createGatewayServer } from './http/server.ts'
+import { createGatewayServer, type GatewayServer } from './http/server.ts'
 import type { Limits } from './http/rate-limits.ts'
 import { createOpenids } from './identity/wechat-openid.ts'
 import { createLog } from './log.ts'
@@ -16,7 +16,7 @@ import { createMerchants, type LiveMerchants } from './merchants.ts'
 import { createMetrics } from './metrics.ts'
 import { registry } from './providers/registry.ts'
 import { createTransport } from './providers/transport.ts'
-import { connect } from './store/connect.ts'
+import { connect, isConnectionLost } from './store/connect.ts'
 import { assertMigrated, migrate } from './store/migrate.ts'
 import { preflight } from './store/preflight.ts'
 import { createWorker, type Worker } from './worker/loop.ts'
@@ -51,6 +51,7 @@ export type Gateway = {
 /** The longest a stopping process waits for what is in work before it leaves it to the leases. */
 const stopWithin_ms = 25_000
 const drain_ms = 5000
+const retakeAfter_ms = 1000
 const heartbeatMax_ms = 60_000
 
 /**
@@ -60,6 +61,8 @@ const heartbeatMax_ms = 60_000
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const env = options.env ?? process.env
   const log = options.log ?? createLog()
+  // Taken before the first reading, so that an edit made while we start is seen as one.
+  const stamp = configStamp(options.configPath)
   const config = await loadConfig(options.configPath, env)
   for (const warning of config.warnings) log.warn(`${warning.pointer} ${warning.detail}`)
   const db = connect(config.database)
@@ -115,48 +118,63 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     })
     closers.unshift(() => server.stop())
-    const addresses = { url: '', privateUrl: '' }
-    if (options.listen !== false) {
-      addresses.url = await listen(server.public, config.listen.host, config.listen.port, 'listen.port')
-      listening.push(server.public)
-      addresses.privateUrl = await listen(
-        server.private,
-        config.listen.privateHost,
-        config.listen.privatePort,
-        'listen.privatePort',
-      )
-      listening.push(server.private)
-    }
+    const addresses = options.listen === false ? nowhere : await openDoors(config, server, listening)
+    const takeovers = inTurn(channels, merchants, log)
     const stopWatching = watchConfig(
       options.configPath,
-      (next) => {
-        takeOver(next, channels, merchants).then(
-          () => log.info('configuration taken over'),
-          (error: unknown) => log.error('configuration not taken over; the one before stays in force', { error }),
-        )
-      },
+      (next) => takeovers.add(next),
       (error) => log.error('configuration not taken over; the one before stays in force', { error }),
       env,
+      stamp,
     )
+    server.public.prependListener('request', (_request, response) => {
+      // A busy kept-alive connection would hold a stopping process to its limit.
+      if (ready.stopping) response.setHeader('Connection', 'close')
+    })
     if (working) worker.start()
     ready.started = true
-    const started = worker
-    const close = onlyOnce(async () => {
-      ready.stopping = true
-      stopWatching()
-      // Load balancers need a moment to see that we are not ready; nobody balances a sandbox.
-      if (!config.sandbox) await sleep(drain_ms)
-      const stopped = started.stop()
-      await Promise.all(listening.map(stopListening))
-      await Promise.race([stopped, sleep(stopWithin_ms, undefined, { ref: false })])
-      for (const closer of closers) await closer()
-    })
-    return { ...addresses, context, worker: started, close }
+    const close = stopper({ config, ready, stopWatching, worker, listening, closers })
+    return { ...addresses, context, worker, close }
   } catch (error) {
     await Promise.all(listening.map(stopListening))
     for (const closer of closers) await closer()
     throw error
   }
+}
+
+const nowhere = { url: '', privateUrl: '' }
+
+async function openDoors(config: GatewayConfig, server: GatewayServer, listening: http.Server[]) {
+  const { host, port, privateHost, privatePort } = config.listen
+  const url = await listen(server.public, host, port, 'listen.port')
+  listening.push(server.public)
+  const privateUrl = await listen(server.private, privateHost, privatePort, 'listen.privatePort')
+  listening.push(server.private)
+  return { url, privateUrl }
+}
+
+type Running = {
+  readonly config: GatewayConfig
+  readonly ready: { stopping: boolean }
+  readonly stopWatching: () => void
+  readonly worker: Worker
+  readonly listening: readonly http.Server[]
+  readonly closers: readonly (() => Promise<void> | void)[]
+}
+
+/** Not ready, no new work, let what is under way finish, then close what it needed (reliability.md 5.12). */
+function stopper(running: Running): () => Promise<void> {
+  const { config, ready, stopWatching, worker, listening, closers } = running
+  return onlyOnce(async () => {
+    ready.stopping = true
+    stopWatching()
+    // Load balancers need a moment to see that we are not ready; nobody balances a sandbox.
+    if (!config.sandbox) await sleep(drain_ms)
+    const stopped = worker.stop()
+    await Promise.all(listening.map(stopListening))
+    await Promise.race([stopped, sleep(stopWithin_ms, undefined, { ref: false })])
+    for (const closer of closers) await closer()
+  })
 }
 
 /** A sandbox migrates itself; anywhere else a person runs the migration and the gateway refuses to run behind the schema. */
@@ -173,6 +191,37 @@ async function prepareDatabase(db: Knex, config: GatewayConfig, log: Log): Promi
 async function takeOver(config: GatewayConfig, channels: LiveChannels, merchants: LiveMerchants): Promise<void> {
   await channels.apply(config.channels)
   merchants.apply(config.merchants)
+}
+
+/**
+ * Takes configurations over one after the other, the newest last: a slow one must not overtake the one that replaced it.
+ * One that fails for now (a database that is away) is tried again until a newer one has come.
+ */
+function inTurn(channels: LiveChannels, merchants: LiveMerchants, log: Log): { add(next: GatewayConfig): void } {
+  let wanted: GatewayConfig | undefined
+  let busy = false
+  const work = async (): Promise<void> => {
+    busy = true
+    while (wanted !== undefined) {
+      const next: GatewayConfig = wanted
+      wanted = undefined
+      try {
+        await takeOver(next, channels, merchants)
+        log.info('configuration taken over')
+      } catch (error) {
+        log.error('configuration not taken over; the one before stays in force', { error })
+        await sleep(retakeAfter_ms, undefined, { ref: false })
+        wanted ??= isConnectionLost(error) ? next : undefined
+      }
+    }
+    busy = false
+  }
+  return {
+    add(next) {
+      wanted = next
+      if (!busy) void work()
+    },
+  }
 }
 
 function wechatAppsOf(config: GatewayConfig) {

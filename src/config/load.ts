@@ -11,7 +11,7 @@ import { isSecretKey, resolveReference, type Source } from './secrets.ts'
 
 export { ConfigError, type Fault } from './fault.ts'
 export { resolveSettings } from './secrets.ts'
-export { watchConfig } from './watch.ts'
+export { configStamp, watchConfig } from './watch.ts'
 
 export type ChannelConfig = {
   readonly id: string
@@ -189,7 +189,9 @@ function channelOf(id: string, channel: ConfigFile['channels'][string], secret: 
       for (const [key, item] of Object.entries(value)) visit(item, [...path, key])
   }
   visit(channel.settings, [])
-  const settingsDigest = sha256(canonical({ provider: channel.provider, sandbox: channel.sandbox, settings: channel.settings }))
+  const settingsDigest = sha256(
+    canonical({ provider: channel.provider, sandbox: channel.sandbox, settings: channel.settings }),
+  )
   return { id, provider: channel.provider, sandbox: channel.sandbox, settings: channel.settings, settingsDigest }
 }
 

@@ -5,7 +5,7 @@ import { loadConfig, type GatewayConfig } from './load.ts'
 const pollMs = 300
 
 /** What changes when a file is edited, replaced or swapped behind a symbolic link. */
-function stamp(path: string): string {
+export function configStamp(path: string): string {
   try {
     const { mtimeMs, size, ino } = statSync(path)
     return `${String(mtimeMs)} ${String(size)} ${String(ino)}`
@@ -19,6 +19,7 @@ function stamp(path: string): string {
  * network file systems and mounted volumes. A new configuration is handed over whole or, with any fault, not at all.
  * @param onFault gets the faults of a file that was not taken over
  * @param env where `env:` references look, as for the first reading
+ * @param known the stamp of the file that has been read already
  * @returns stops watching
  */
 export function watchConfig(
@@ -26,8 +27,9 @@ export function watchConfig(
   onChange: (config: GatewayConfig) => void,
   onFault: (error: ConfigError) => void,
   env: NodeJS.ProcessEnv = process.env,
+  known: string = configStamp(path),
 ): () => void {
-  let seen = stamp(path)
+  let seen = known
   let wanted = false
   let reading = false
   let stopped = false
@@ -47,7 +49,7 @@ export function watchConfig(
     reading = false
   }
   const timer = setInterval(() => {
-    const now = stamp(path)
+    const now = configStamp(path)
     if (now === seen) return
     seen = now
     void reload()

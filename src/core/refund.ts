@@ -23,6 +23,8 @@ export type Refund = {
   readonly provider_refund_id: string | null
   readonly checks: number
   readonly next_check_at: number | null
+  /** A submission's number that the provider is said to have paid; asked about whatever the status, until answered. */
+  readonly confirm_no: string | null
   readonly created_at: number
   readonly succeeded_at: number | null
 }
@@ -38,8 +40,8 @@ export type RefundSubmission = {
   readonly sent_at: number
   readonly last_sent_at: number
   readonly sends: number
-  /** `unknown` until the provider has answered verifiably. */
-  readonly outcome: 'unknown' | 'accepted' | 'rejected'
+  /** `unknown` until the provider has answered verifiably; `paid_again` when another submission had already been paid. */
+  readonly outcome: 'unknown' | 'accepted' | 'rejected' | 'paid_again'
   readonly rejection_reason: RejectionReason | null
   readonly rejection_code: string | null
   readonly rejection_detail: string | null

@@ -12,6 +12,8 @@ import { permitted, type AddressPolicy } from './public-address.ts'
 export type EndpointAnswer =
   | { readonly kind: 'answered'; readonly status: number; readonly excerpt: string; readonly retryAfterMs?: number }
   | { readonly kind: 'failed'; readonly error: string }
+  /** Nothing was sent: four are under way to this endpoint, and waiting for them would hold up other merchants' webhooks. */
+  | { readonly kind: 'busy' }
 
 export type WebhookPoster = {
   /** Never throws: whatever goes wrong on the way is an answer. */
@@ -58,10 +60,15 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
     agents.set(policy, agent)
     return agent
   }
+  const underWay = new Map<string, number>()
   return {
     async post(url, headers, body, sandbox) {
       const target = readTarget(url, sandbox)
       if ('error' in target) return { kind: 'failed', error: target.error }
+      const { origin } = target.url
+      const before = underWay.get(origin) ?? 0
+      if (before >= inFlightPerEndpoint) return { kind: 'busy' }
+      underWay.set(origin, before + 1)
       try {
         const answer = await request(target.url, {
           method: 'POST',
@@ -80,6 +87,10 @@ export function createWebhookPoster(options: WebhookPosterOptions): WebhookPoste
         }
       } catch (error) {
         return { kind: 'failed', error: nameFailure(error) }
+      } finally {
+        const left = (underWay.get(origin) ?? 1) - 1
+        if (left === 0) underWay.delete(origin)
+        else underWay.set(origin, left)
       }
     },
     async close() {

@@ -14,7 +14,7 @@ import { accountCredit, closedPayment, delayMs } from '../core/schedule.ts'
 import { sha256 } from '../crypto/digest.ts'
 import { isDuplicate } from '../store/connect.ts'
 import { orderById, raiseToPaid } from '../store/orders.ts'
-import { paymentById, raiseAccountStatus, raisePaymentStatus, reserveRefund } from '../store/payments.ts'
+import { paymentById, raiseAccountStatus, raisePaymentStatus, reserveRefund, wakeSiblings } from '../store/payments.ts'
 import { insertRefund, wakeWaitingRefunds } from '../store/refunds.ts'
 import type { DiscrepancyRow } from '../store/rows.ts'
 import { transaction } from '../store/transaction.ts'
@@ -85,6 +85,7 @@ export async function applyPaymentFact(
     return 'mismatch'
   }
   if (result === 'applied' && fact.account === 'credited') await wakeWaitingRefunds(ctx.db, payment.id, ctx.now())
+  if (result === 'applied' && fact.seen === 'succeeded') await wakeSiblings(ctx.db, order.id, payment.id, ctx.now())
   if (result === 'applied') ctx.poke()
   return result
 }
@@ -184,6 +185,7 @@ export async function refundSurplus(
     provider_refund_id: null,
     checks: 0,
     next_check_at: sendAt,
+    confirm_no: null,
     created_at: ctx.now(),
     succeeded_at: null,
   })

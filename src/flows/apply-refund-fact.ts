@@ -5,7 +5,7 @@ import { isId, surplusAttemptsMax, surplusRefundId } from '../core/ids.ts'
 import { movesRefundFrom, type Refund } from '../core/refund.ts'
 import { delayMs, runningRefund, unfundedRefund } from '../core/schedule.ts'
 import { paymentById, releaseRefund, takeBackRefund } from '../store/payments.ts'
-import { latestSubmission, raiseRefundStatus, refundById } from '../store/refunds.ts'
+import { latestSubmission, markPaidAgain, raiseRefundStatus, refundById } from '../store/refunds.ts'
 import type { DiscrepancyRow } from '../store/rows.ts'
 import { transaction } from '../store/transaction.ts'
 import { NumberTaken, refundSurplus, unlessTaken, type Applied } from './apply-payment-fact.ts'
@@ -31,6 +31,7 @@ export async function applyRefundFact(
     await raiseDiscrepancy(ctx, ctx.db, { channelId, subjectId: refund.id, noticedBy, ...wrong })
     return 'mismatch'
   }
+  if (refund.status === 'succeeded' && fact.seen === 'succeeded') return paidAgain(ctx, refund, fact)
   if (!movesRefundFrom(fact).includes(refund.status)) return 'unchanged'
   if (await isOfAnOlderSubmission(ctx, refund, fact)) return 'unchanged'
   let result: Applied
@@ -67,6 +68,29 @@ function judge(refund: Refund, fact: RefundFact, channelId: string) {
     }
   }
   return undefined
+}
+
+/**
+ * The refund has been paid, and the provider says so again. Under another number of its own it is other money: two
+ * submissions of one refund have both been paid, which only a person can put right (design.md 6.8, invariant 2).
+ */
+async function paidAgain(ctx: Context, refund: Refund, fact: RefundFact): Promise<Applied> {
+  const { submissionNumber, providerRefundId } = fact
+  if (submissionNumber === undefined || providerRefundId === undefined) return 'unchanged'
+  if (refund.provider_refund_id === null || refund.provider_refund_id === providerRefundId) return 'unchanged'
+  return transaction(ctx.db, async (tx) => {
+    if (!(await markPaidAgain(tx, refund.id, submissionNumber))) return 'unchanged'
+    await takeBackRefund(tx, refund.payment_id, refund.amount)
+    await raiseDiscrepancy(ctx, tx, {
+      channelId: refund.channel_id,
+      kind: 'refund_contradiction',
+      subjectId: refund.id,
+      expected: refund.provider_refund_id ?? '',
+      actual: `paid again as ${providerRefundId}`,
+      noticedBy: 'gateway',
+    })
+    return 'applied'
+  })
 }
 
 /** A failure of a submission that has been replaced says nothing about the refund; a success always does (design.md 20.1). */

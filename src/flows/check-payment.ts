@@ -50,6 +50,8 @@ export async function checkPayment(ctx: Context, paymentId: string, claimed?: nu
   await scheduleNext(ctx, channel, payment.id, lease, absence)
 }
 
+const day_ms = 24 * 60 * 60 * 1000
+
 /** Nothing more to learn: paid, and credited or never to be told. */
 function isSettled(payment: Payment, channel: Channel): boolean {
   if (payment.status !== 'succeeded') return false
@@ -151,12 +153,27 @@ async function scheduleNext(
   }
   const hinted =
     payment.confirm_step === null ? undefined : delayMs(confirmHint, payment.confirm_step, ctx.random(), ctx.timeScale)
-  const delay = hinted ?? delayMs(scheduleOf(payment), payment.checks, ctx.random(), ctx.timeScale)
-  await reschedulePayment(ctx.db, paymentId, lease, {
+  const scheduled = hinted ?? delayMs(scheduleOf(payment), payment.checks, ctx.random(), ctx.timeScale)
+  const delay = scheduled ?? (await afterSchedule(ctx, payment))
+  const values = {
     next_check_at: delay === undefined ? null : ctx.now() + delay,
     confirm_step: hinted === undefined || payment.confirm_step === null ? null : payment.confirm_step + 1,
     ...absence,
+  }
+  // Looks that a hint asked for do not use up the attempt's own schedule.
+  await reschedulePayment(ctx.db, paymentId, lease, values, hinted === undefined)
+}
+
+/** A closed attempt may rest. Money that was paid and never credited may not: a person is told, and it is asked on daily. */
+async function afterSchedule(ctx: Context, payment: Payment): Promise<number | undefined> {
+  if (payment.status !== 'succeeded') return undefined
+  await raiseDiscrepancy(ctx, ctx.db, {
+    channelId: payment.channel_id,
+    kind: 'credit_missing',
+    subjectId: payment.id,
+    noticedBy: 'query',
   })
+  return Math.round(day_ms / ctx.timeScale)
 }
 
 function scheduleOf(payment: Payment): Schedule {

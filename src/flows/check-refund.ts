@@ -19,12 +19,16 @@ import {
 import { claimRefundSlot, paymentById, releaseRefundSlot } from '../store/payments.ts'
 import {
   claimRefund,
+  clearConfirm,
   insertSubmission,
   latestSubmission,
   recordOutcome,
+  recordRefusal,
   recordResend,
   refundById,
   rescheduleRefund,
+  stillToSend,
+  submissionByNumber,
 } from '../store/refunds.ts'
 import { transaction } from '../store/transaction.ts'
 import { applyRefundFact } from './apply-refund-fact.ts'
@@ -53,9 +57,9 @@ type Next = { readonly follow: Schedule } | { readonly waitUntil: number } | 'en
  */
 export async function checkRefund(ctx: Context, refundId: string, claimed?: number): Promise<void> {
   const refund = await refundById(ctx.db, refundId)
-  if (refund === undefined || refund.status === 'succeeded' || refund.status === 'failed') return
+  if (refund === undefined || (hasEnded(refund) && refund.confirm_no === null)) return
   const lease = claimed ?? leaseUntil(ctx)
-  if (claimed === undefined && !(await claimRefund(ctx.db, refund, lease))) return
+  if (claimed === undefined && !(await claimRefund(ctx.db, refund, ctx.now(), lease))) return
   const payment = await paymentById(ctx.db, refund.payment_id)
   if (payment === undefined) throw new Error('a refund without a payment')
   const channel = await ctx.channels.version(payment.channel_id, payment.settings_version)
@@ -64,8 +68,21 @@ export async function checkRefund(ctx: Context, refundId: string, claimed?: numb
     return rescheduleRefund(ctx.db, refund.id, lease, ctx.now() + Math.round(300_000 / ctx.timeScale), false)
   }
   const work = { ctx, channel, refund, payment }
-  const next = await advance(work)
+  const next = refund.confirm_no === null ? await advance(work) : await confirm(work, refund.confirm_no)
   await reschedule(work, lease, next)
+}
+
+function hasEnded(refund: Refund): boolean {
+  return refund.status === 'succeeded' || refund.status === 'failed'
+}
+
+/** The provider is said to have paid this submission, although the refund has ended or goes by another number by now. */
+async function confirm(work: Work, number: string): Promise<Next> {
+  const { ctx, refund } = work
+  const submission = await submissionByNumber(ctx.db, refund.id, number)
+  if (submission !== undefined) return ask(work, submission)
+  await clearConfirm(ctx.db, refund.id, number)
+  return hasEnded(refund) ? 'ended' : { follow: runningRefund }
 }
 
 async function advance(work: Work): Promise<Next> {
@@ -90,7 +107,9 @@ async function ask(work: Work, submission: RefundSubmission): Promise<Next> {
       channel.provider.queryRefund(reference, signal),
     )
     ctx.crash?.('refund-query-answered')
-    if (fact.seen !== 'absent') return conclude(work, submission, fact)
+    if (fact.seen !== 'absent') return await conclude(work, submission, fact)
+    // Only a hint led here; what to do about an absent number is decided where the refund stands, not here.
+    if (refund.confirm_no !== null) return { follow: runningRefund }
   } catch (error) {
     if (error instanceof ProviderUnknown || error instanceof ProviderRejected) return { follow: runningRefund }
     throw error
@@ -101,7 +120,8 @@ async function ask(work: Work, submission: RefundSubmission): Promise<Next> {
 /** The provider has no such number: resend the same bytes where that is safe, give the number up where it is proven. */
 async function absent(work: Work, submission: RefundSubmission): Promise<Next> {
   const { ctx, channel, refund } = work
-  if (refund.status !== 'created') return { follow: runningRefund }
+  // What the provider once signed as taken is not given up because it says later that it knows nothing of it.
+  if (refund.status !== 'created' || submission.outcome === 'accepted') return { follow: runningRefund }
   const now = ctx.now()
   const proven =
     submission.absent_at !== null &&
@@ -131,12 +151,17 @@ async function submit(work: Work, resend: RefundSubmission | undefined, after = 
   const slot = leaseUntil(ctx)
   const submission = await transaction(ctx.db, async (tx) => {
     const now = ctx.now()
+    if (!(await stillToSend(tx, refund.id))) return undefined
     if (!(await claimRefundSlot(tx, payment.id, now, slot))) return undefined
-    const recorded = resend === undefined ? await mint(work, tx, after + 1, now) : await again(tx, resend, now)
+    // Read under the lock that the slot has taken: an earlier refund may have proven paid since this work began.
+    const isBack = refund.initiated_by === 'gateway' && ((await paymentById(tx, payment.id))?.refund_over ?? 0) > 0
+    const record = () => (resend === undefined ? mint(work, tx, after + 1, now) : again(tx, resend, now))
+    const recorded = isBack ? undefined : await record()
     // Somebody else has sent it since it was read: the place is given back, for nobody here is going to use it.
     if (recorded === undefined) await releaseRefundSlot(tx, payment.id, slot, now)
-    return recorded
+    return isBack ? 'held' : recorded
   })
+  if (submission === 'held') return moneyIsBackAlready(work)
   if (submission === undefined) {
     // While a call is under way its slot reaches to the end of its lease; it is usually given back long before.
     const turn = (await paymentById(ctx.db, payment.id))?.refund_slot_at ?? 0
@@ -146,6 +171,8 @@ async function submit(work: Work, resend: RefundSubmission | undefined, after = 
     }
   }
   ctx.crash?.('submission-recorded')
+  // Whoever was held up so long no longer has the payment's turn; what was recorded is asked about, not sent.
+  if (ctx.now() >= slot) return { follow: runningRefund }
   const provable = resend === undefined || resend.outcome === 'rejected'
   const subject = { refundId: refund.id, paymentId: payment.id }
   const spacing = Math.ceil(channel.provider.rules.refundSpacingMs)
@@ -155,16 +182,33 @@ async function submit(work: Work, resend: RefundSubmission | undefined, after = 
       channel.provider.refund(request, signal),
     )
     ctx.crash?.('refund-answered')
+    const next = await conclude(work, submission, fact)
     await releaseRefundSlot(ctx.db, payment.id, slot, ctx.now() + spacing)
-    return await conclude(work, submission, fact)
+    return next
   } catch (error) {
     const rejection = error instanceof ProviderRejected ? error : undefined
     if (rejection === undefined && !(error instanceof ProviderUnknown)) throw error
     if (rejection !== undefined) ctx.crash?.('refund-refused')
+    // The refusal is written down before anybody else may send: a late word about an old send must not meet a new one.
+    const next =
+      rejection === undefined ? { follow: runningRefund } : await refused(work, submission, rejection, provable)
     const free = rejection === undefined || rejection.reason === 'rate_limited' ? ctx.now() + spacing : ctx.now()
     await releaseRefundSlot(ctx.db, payment.id, slot, free)
-    return rejection === undefined ? { follow: runningRefund } : await refused(work, submission, rejection, provable)
+    return next
   }
+}
+
+/** An earlier refund of the same surplus has proven paid after all: sending another would give the money back twice. */
+async function moneyIsBackAlready(work: Work): Promise<Next> {
+  const { ctx, refund, payment } = work
+  await raiseDiscrepancy(ctx, ctx.db, {
+    channelId: refund.channel_id,
+    kind: 'refund_contradiction',
+    subjectId: payment.id,
+    actual: 'a further refund of a surplus payment is held back',
+    noticedBy: 'gateway',
+  })
+  return { follow: unfundedRefund }
 }
 
 async function mint(work: Work, tx: Knex.Transaction, attempt: number, now: number): Promise<RefundSubmission> {
@@ -195,7 +239,7 @@ async function again(
   now: number,
 ): Promise<RefundSubmission | undefined> {
   return (await recordResend(tx, submission, now))
-    ? { ...submission, sends: submission.sends + 1, last_sent_at: now }
+    ? { ...submission, sends: submission.sends + 1, last_sent_at: now, outcome: 'unknown' }
     : undefined
 }
 
@@ -204,6 +248,7 @@ async function conclude(work: Work, submission: RefundSubmission, fact: RefundFa
   await recordOutcome(ctx.db, refund.id, submission.attempt, { outcome: 'accepted', absent_at: null })
   ctx.crash?.('refund-outcome-recorded')
   await applyRefundFact(ctx, refund.channel_id, { ...fact, submissionNumber: submission.provider_no }, 'query')
+  if (fact.seen === 'succeeded' || fact.seen === 'failed') await clearConfirm(ctx.db, refund.id, submission.provider_no)
   return { follow: runningRefund }
 }
 
@@ -214,15 +259,15 @@ async function refused(
   rejection: ProviderRejected,
   provable: boolean,
 ): Promise<Next> {
-  const { ctx, refund } = work
-  await recordOutcome(ctx.db, refund.id, submission.attempt, {
+  const { ctx } = work
+  const stands = await recordRefusal(ctx.db, submission, {
     outcome: provable ? 'rejected' : 'unknown',
     rejection_reason: rejection.reason,
     rejection_code: rejection.providerCode,
     rejection_detail: rejection.message.slice(0, 200),
   })
   ctx.crash?.('refund-refusal-recorded')
-  if (!provable) return { follow: runningRefund }
+  if (!provable || !stands) return { follow: runningRefund }
   return afterRejection(work, submission, rejection.reason, rejection.message)
 }
 
@@ -271,7 +316,7 @@ async function reschedule(work: Work, lease: number, next: Next): Promise<void> 
   const { ctx } = work
   const refund = await refundById(ctx.db, work.refund.id)
   if (refund === undefined) return
-  if (next === 'ended' || refund.status === 'succeeded' || refund.status === 'failed') {
+  if (next === 'ended' || (hasEnded(refund) && refund.confirm_no === null)) {
     return rescheduleRefund(ctx.db, refund.id, lease, null, false)
   }
   if ('waitUntil' in next) {

@@ -17,8 +17,8 @@ import { recordEvent } from './record-event.ts'
 export async function closeOrder(ctx: Context, merchantId: string, orderId: string): Promise<Order> {
   const order = await findOrder(ctx.db, merchantId, orderId)
   if (order === undefined) throw new Problem('not-found', `no order ${orderId}`)
-  if (order.status === 'open') {
-    await expireOrder(ctx.db, order.id, ctx.now())
+  // Asking again changes nothing: the worker is at it, and the provider is not to be hurried by repetition.
+  if (order.status === 'open' && (await expireOrder(ctx.db, order.id, ctx.now()))) {
     await finishOrder(ctx, order.id)
   }
   return (await orderById(ctx.db, orderId)) ?? order

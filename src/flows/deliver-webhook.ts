@@ -1,10 +1,11 @@
 import type { Context, WebhookAnswer } from '../context.ts'
 import { delayMs, webhook } from '../core/schedule.ts'
 import { signWebhook } from '../crypto/webhook-signature.ts'
-import { deliveryById, insertDeliveryAttempt, settleDelivery } from '../store/deliveries.ts'
+import { deliveryById, insertDeliveryAttempt, postponeDelivery, settleDelivery } from '../store/deliveries.ts'
 import { eventById } from '../store/events.ts'
 import type { DeliveryRow } from '../store/rows.ts'
 
+const busyPause_ms = 500
 const retryAfterMax_ms = 24 * 60 * 60 * 1000
 
 /**
@@ -19,11 +20,12 @@ export async function deliverWebhook(ctx: Context, deliveryId: string, lease: nu
   const merchant = ctx.merchants.get(delivery.merchant_id)
   const endpoint = merchant?.endpoints.find((candidate) => candidate.id === delivery.endpoint_id)
   if (event === undefined || merchant === undefined || endpoint === undefined) {
-    ctx.log.warn('the endpoint of a delivery has left the configuration', {
+    ctx.log.warn('the endpoint of a delivery is not in the configuration', {
       deliveryId,
       endpointId: delivery.endpoint_id,
     })
-    return settleDelivery(ctx.db, deliveryId, lease, { status: 'exhausted', next_attempt_at: null, delivered_at: null })
+    // This process may be behind, or the endpoint may come back: a failed attempt like any other, on the schedule.
+    return settle(ctx, delivery, lease, { kind: 'failed', error: 'the endpoint is not in the configuration' })
   }
   const startedAt = ctx.now()
   const timestamp = Math.floor(startedAt / 1000)
@@ -35,6 +37,8 @@ export async function deliverWebhook(ctx: Context, deliveryId: string, lease: nu
     'webhook-signature': signWebhook(endpoint.secrets, event.id, timestamp, event.payload),
   }
   const answer = await ctx.postWebhook(endpoint.url, headers, event.payload, merchant.sandbox)
+  // Slow endpoints of one merchant must not keep the webhooks of the others waiting (reliability.md T91).
+  if (answer.kind === 'busy') return postponeDelivery(ctx.db, deliveryId, lease, ctx.now() + busyPause_ms)
   ctx.crash?.('webhook-answered')
   await insertDeliveryAttempt(ctx.db, {
     delivery_id: delivery.id,

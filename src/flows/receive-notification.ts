@@ -4,16 +4,20 @@ import type { Fact, PaymentFact, RefundFact } from '../core/fact.ts'
 import { idOf, isId } from '../core/ids.ts'
 import { judgePaymentFact } from '../core/payment.ts'
 import { NotificationRejected, type Notification, type NotificationMessage, type Reply } from '../core/provider.ts'
+import type { Refund } from '../core/refund.ts'
 import { delayMs, rematch as rematchSchedule } from '../core/schedule.ts'
 import { isDuplicate } from '../store/connect.ts'
 import { resolveDiscrepancy } from '../store/discrepancies.ts'
 import { countRepeat, insertNotification, notificationById, recordNotificationOutcome } from '../store/notifications.ts'
 import { hintPayment, paymentById } from '../store/payments.ts'
-import { refundById, wakeRefund } from '../store/refunds.ts'
+import { hintRefund, latestSubmission, refundById, wakeRefund } from '../store/refunds.ts'
 import type { NotificationOutcome, NotificationRow } from '../store/rows.ts'
 import { applyPaymentFact, type Applied } from './apply-payment-fact.ts'
 import { applyRefundFact } from './apply-refund-fact.ts'
 import { raiseDiscrepancy } from './raise-discrepancy.ts'
+
+/** A captured message replays for ever where its signature covers no time; so often, and no oftener, it makes us ask. */
+const hintRepeatsMax = 10
 
 /**
  * Evidence in, facts applied, the provider's reply out: stored, applied, committed, and only then acknowledged
@@ -33,9 +37,14 @@ export async function receiveNotification(
   const stored = await store(ctx, row)
   ctx.crash?.('notification-stored')
   // A repeat whose first arrival was cut off by a crash is applied now; any other has had its effect already.
-  if (stored.outcome === 'received') await settle(ctx, channel.id, stored, notification)
+  if (stored.outcome === 'received' || mayHintAgain(stored)) await settle(ctx, channel.id, stored, notification)
   ctx.crash?.('notification-applied')
   return notification.reply
+}
+
+/** A provider repeats because it sees no effect; a hint that was asked about in vain is asked about again, a few times. */
+function mayHintAgain(stored: NotificationRow): boolean {
+  return stored.outcome === 'hint' && stored.seen_count <= hintRepeatsMax
 }
 
 async function read(
@@ -176,9 +185,26 @@ async function hintAboutRefund(ctx: Context, channelId: string, fact: RefundFact
   const refund = isId('refund', fact.refundId) ? await refundById(ctx.db, fact.refundId) : undefined
   if (refund === undefined) return 'unmatched'
   if (refund.channel_id !== channelId) return 'mismatch'
-  await wakeRefund(ctx.db, refund.id, ctx.now())
+  const number = fact.seen === 'succeeded' ? fact.submissionNumber : undefined
+  if (number !== undefined && (await isAskedByNobody(ctx, refund, fact))) {
+    await hintRefund(ctx.db, refund.id, number, ctx.now())
+  } else {
+    await wakeRefund(ctx.db, refund.id, ctx.now())
+  }
   ctx.poke()
   return 'applied'
+}
+
+/**
+ * Is this success about a submission that the worker does not ask about: one that was replaced, or one of a refund that
+ * has ended? Left alone, money that went out would never be noticed (design.md 6.6, contradiction).
+ */
+async function isAskedByNobody(ctx: Context, refund: Refund, fact: RefundFact): Promise<boolean> {
+  if (refund.status === 'succeeded') return refund.provider_refund_id !== (fact.providerRefundId ?? null)
+  if (refund.status === 'failed') return true
+  const latest = await latestSubmission(ctx.db, refund.id)
+  // One that was refused or given up is about to be replaced, and the worker would not ask about it either.
+  return latest?.provider_no !== fact.submissionNumber || latest.outcome === 'rejected'
 }
 
 async function finish(

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import { ulid } from 'ulid'
-import type { Context } from '../context.ts'
+import type { Context, Endpoint } from '../context.ts'
 import { eventPayload, eventSchemaVersion, orderResource, type EventType } from '../core/event.ts'
 import { idOf } from '../core/ids.ts'
 import { insertDeliveries } from '../store/deliveries.ts'
@@ -37,10 +37,7 @@ export async function recordEvent(
     payload: eventPayload({ id, type: event.type, sequence, occurredAt, subjectId: event.subjectId, order: snapshot }),
     occurred_at: occurredAt,
   })
-  const endpoints = ctx.merchants.get(order.merchant_id)?.endpoints ?? []
-  const subscribed = endpoints.filter(
-    (endpoint) => endpoint.events.includes('*') || endpoint.events.includes(event.type),
-  )
+  const subscribed = subscribedEndpoints(ctx, order.merchant_id, event.type)
   await insertDeliveries(
     tx,
     subscribed.map((endpoint) => ({
@@ -54,4 +51,10 @@ export async function recordEvent(
       delivered_at: null,
     })),
   )
+}
+
+/** The merchant's endpoints that want to hear of events of this type. */
+export function subscribedEndpoints(ctx: Context, merchantId: string, type: EventType): readonly Endpoint[] {
+  const endpoints = ctx.merchants.get(merchantId)?.endpoints ?? []
+  return endpoints.filter((endpoint) => endpoint.events.includes('*') || endpoint.events.includes(type))
 }

@@ -110,6 +110,7 @@ function newRefund(ctx: Context, payment: Payment, input: RequestRefundInput, ha
     provider_refund_id: null,
     checks: 0,
     next_check_at: now,
+    confirm_no: null,
     created_at: now,
     succeeded_at: null,
   }
@@ -138,7 +139,7 @@ async function reserve(ctx: Context, refund: Refund, limit: number): Promise<boo
 
 async function whyNotReserved(ctx: Context, paymentId: string, amount: number, limit: number): Promise<Problem> {
   const payment = await paymentById(ctx.db, paymentId)
-  const left = payment === undefined ? 0 : payment.amount - payment.refund_reserved
+  const left = payment === undefined ? 0 : Math.max(0, payment.amount - payment.refund_reserved - payment.refund_over)
   if (payment !== undefined && amount <= left && payment.refund_count >= limit) {
     return new Problem(
       'refund-limit-reached',

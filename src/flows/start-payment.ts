@@ -10,13 +10,16 @@ import { ProviderRejected, ProviderUnknown, type Invocation, type Method, type P
 import { chooseChannels } from '../core/route.ts'
 import { absenceAfterMs, delayMs, openPayment, unknownPrepay } from '../core/schedule.ts'
 import { findOrder, setCurrentPayment } from '../store/orders.ts'
-import { insertPayment, paymentById, storeInvocation, wakePayment } from '../store/payments.ts'
+import { countPayments, insertPayment, paymentById, storeInvocation, wakePayment } from '../store/payments.ts'
 import { transaction } from '../store/transaction.ts'
 import { applyPaymentFact } from './apply-payment-fact.ts'
 import { callProvider } from './call-provider.ts'
 
 export type StartPaymentInput = { readonly method: Method; readonly openid?: string; readonly clientIp: string }
 export type StartedPayment = { readonly payment: Payment; readonly invocation: Invocation; readonly created: boolean }
+
+/** Every event carries all attempts of its order, so that there must be an end to them (design.md 2, principle 8). */
+const attemptsMax = 100
 
 /** Rejections after which another channel may be tried: certainly nothing happened, and it was not the payer's fault. */
 const fallbackAfter: readonly string[] = ['misconfigured', 'unreachable', 'rate_limited']
@@ -40,6 +43,10 @@ export async function startPayment(
   const again = await currentAttempt(ctx, order, input, candidates)
   if (again !== undefined) return again
 
+  const attempts = await countPayments(ctx.db, order.id)
+  if (attempts >= attemptsMax) {
+    throw new Problem('order-not-payable', `the order has had ${String(attempts)} attempts; open a new order`)
+  }
   let previous = order.current_payment_id
   let refusal: Problem | undefined
   for (const channel of candidates) {

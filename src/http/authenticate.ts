@@ -38,7 +38,8 @@ export function createGate(merchants: Merchants, limits: Limits): Gate {
         if (seconds > 0) throw tooMany(seconds, 'Too many wrong API keys from this address.')
         throw new Problem('unauthenticated', 'Send a valid API key as Authorization: Bearer gw_….')
       }
-      const wait = Math.max(perKey(key.id), limit === undefined ? 0 : special[limit](key.id))
+      // Key ids are the merchants' own words and may be alike; the digest is not, so nobody uses up another's allowance.
+      const wait = Math.max(perKey(key.sha256), limit === undefined ? 0 : special[limit](key.sha256))
       if (wait > 0) throw tooMany(wait, 'Too many requests with this API key.')
       if (!key.scopes.includes(scope)) {
         throw new Problem('forbidden', `The API key lacks the scope ${scope}. Use a key that has it.`)

@@ -1,5 +1,5 @@
 import { Router } from 'express'
-import type { Context } from '../context.ts'
+import type { Context, Merchant } from '../context.ts'
 import { paymentResource, refundResource } from '../core/event.ts'
 import { Problem } from '../core/problem.ts'
 import { closeOrder } from '../flows/close-order.ts'
@@ -49,6 +49,13 @@ import { onlyMethods } from './respond.ts'
 /** The merchant API, /v1 (design.md 12): a table of operations, each a few lines around a flow. */
 
 const usualPage = 50
+
+/** The appids whose openids the channels of this merchant's routes take. */
+function appidsOf(ctx: Context, merchant: Merchant): ReadonlySet<string> {
+  const names = merchant.routes.flatMap((route) => [...(route.channels ?? []), ...Object.keys(route.split ?? {})])
+  const facts = names.flatMap((name) => Object.values(ctx.channels.current(name)?.provider.methods ?? {}))
+  return new Set(facts.map((fact) => fact.openidOf).filter((appid) => appid !== undefined))
+}
 
 const orderOperations: readonly Operation[] = [
   operation({
@@ -190,10 +197,13 @@ const paymentOperations: readonly Operation[] = [
     query: noQuery,
     success: [200],
     answer: openidSchema,
-    run: async ({ ctx, body }) => ({
-      status: 200,
-      body: { openid: await ctx.openids.byLoginCode(body.appid, body.code) },
-    }),
+    async run({ ctx, merchant, body }) {
+      // A tenant has no business with the applications of another, nor with their quotas.
+      if (!appidsOf(ctx, merchant).has(body.appid)) {
+        throw invalid([{ pointer: '/appid', detail: 'No channel of this merchant takes openids of this appid.' }])
+      }
+      return { status: 200, body: { openid: await ctx.openids.byLoginCode(body.appid, body.code) } }
+    },
   }),
 ]
 

@@ -14,6 +14,10 @@ export async function raiseDiscrepancy(
     .insert({ ...found, status: 'open', note: null, resolved_by: null, resolved_at: null })
     .onConflict(['kind', 'subject_id'])
     .ignore()
+  // What was called resolved and happens again is open again; what a person chose to ignore stays ignored.
+  await db('discrepancies')
+    .where({ kind: found.kind, subject_id: found.subject_id, status: 'resolved' })
+    .update({ status: 'open', actual: found.actual, resolved_by: null, resolved_at: null })
 }
 
 /** A disagreement that turned out well by itself. */

@@ -24,6 +24,12 @@ export async function paymentsOfOrders(db: Knex, orderIds: readonly string[]): P
     .orderBy('id')
 }
 
+/** How many attempts an order has had. */
+export async function countPayments(db: Knex, orderId: string): Promise<number> {
+  const row = await db('payments').where({ order_id: orderId }).count({ total: '*' }).first()
+  return Number.parseInt(String(row?.total ?? 0), 10)
+}
+
 /** Attempts of an order that a payer may still be able to pay. */
 export async function alivePayments(db: Knex, orderId: string): Promise<readonly Payment[]> {
   return db<Payment>('payments').where({ order_id: orderId }).whereIn('status', ['created', 'pending']).orderBy('id')
@@ -146,7 +152,7 @@ export async function reserveRefund(
 ): Promise<boolean> {
   const rows = await tx('payments')
     .where({ id: paymentId, status: 'succeeded' })
-    .andWhereRaw('refund_reserved + ? <= amount', [amount])
+    .andWhereRaw('refund_reserved + refund_over + ? <= amount', [amount])
     .andWhere('refund_count', '<', refundsMax)
     .update({ refund_reserved: tx.raw('refund_reserved + ?', [amount]), refund_count: tx.raw('refund_count + 1') })
   return rows === 1
@@ -221,10 +227,11 @@ export async function reschedulePayment(
     readonly confirm_step?: number | null
     readonly absent_at?: number | null
   },
+  counts = true,
 ): Promise<void> {
   await db('payments')
     .where({ id: paymentId, next_check_at: lease })
-    .update({ ...values, checks: db.raw('checks + 1') })
+    .update({ ...values, ...(counts ? { checks: db.raw('checks + 1') } : {}) })
 }
 
 /** Asks the worker to look at an attempt that may still be alive, soon. */
@@ -232,7 +239,20 @@ export async function wakePayment(db: Knex, paymentId: string, at: number): Prom
   await db('payments').where({ id: paymentId }).whereIn('status', ['created', 'pending']).update({ next_check_at: at })
 }
 
-/** A hint arrived: ask now, and a few times more if the provider is not ready to confirm (reliability.md 5.4). */
+/** The order has been paid by one of its attempts: the others are to be closed now, not at their next date. */
+export async function wakeSiblings(db: Knex, orderId: string, paymentId: string, now: number): Promise<void> {
+  await db('payments')
+    .where({ order_id: orderId })
+    .andWhereNot({ id: paymentId })
+    .whereIn('status', ['created', 'pending'])
+    .andWhere('next_check_at', '>', now)
+    .update({ next_check_at: now })
+}
+
+/**
+ * A hint arrived: ask now, and a few times more if the provider is not ready to confirm (reliability.md 5.4). The
+ * schedule starts anew, because something has happened that the answers so far did not show.
+ */
 export async function hintPayment(db: Knex, paymentId: string, at: number): Promise<boolean> {
-  return (await db('payments').where({ id: paymentId }).update({ next_check_at: at, confirm_step: 1 })) === 1
+  return (await db('payments').where({ id: paymentId }).update({ next_check_at: at, confirm_step: 1, checks: 0 })) === 1
 }

@@ -81,6 +81,7 @@ export type DiscrepancyKind =
   | 'refund_stuck'
   | 'payment_absent'
   | 'credit_failed'
+  | 'credit_missing'
   | 'surplus_held'
   | 'surplus_not_refunded'
 

@@ -421,6 +421,7 @@ function reserve(ctx: Context, orderId: string, paymentId: string, id: string, a
       content_hash: 'c',
       status: 'created',
       failure_reason: null,
+      confirm_no: null,
       provider_refund_id: null,
       checks: 0,
       next_check_at: Date.now(),

@@ -110,7 +110,7 @@ function timeOf(data: JsonObject, name: string): number | undefined {
 
 /** Numbers of others go into columns and pages: printable ASCII of sane length or nothing. */
 function numberOf(text: string | undefined): string | undefined {
-  return text !== undefined && /^[\x21-\x7e]{1,128}$/.test(text) ? text : undefined
+  return text !== undefined && /^[\x21-\x7e]{1,64}$/.test(text) ? text : undefined
 }
 
 type Present<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {

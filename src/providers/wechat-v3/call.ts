@@ -42,8 +42,9 @@ export function createCall(settings: Settings, tools: ProviderTools, keys: Keys)
       }
       report(first.fields)
       const repeatable = first.fault === 'probe' || first.fault === 'signature'
-      const second = repeatable ? await once(settings, tools, keys, request, signal) : first
-      if (second !== first) report(second.fields)
+      if (!repeatable) return settle(first, request)
+      const second = await repeat(settings, tools, keys, request, signal)
+      report(second.fields)
       return settle(second, request)
     } catch (error) {
       const outcome = outcomeOf(error, request.operation)
@@ -73,6 +74,29 @@ function settle(observed: Observed, request: CallRequest): Answer {
     )
   }
   return observed
+}
+
+/**
+ * The one repeat after an answer that could not be verified. That answer may have been the truth, so a refusal of the
+ * repeat, or a repeat that never left, proves nothing about the first (reliability.md 0.1, point 3).
+ */
+async function repeat(
+  settings: Settings,
+  tools: ProviderTools,
+  keys: Keys,
+  request: CallRequest,
+  signal: AbortSignal,
+): Promise<Observed> {
+  const doubt = (error: ProviderRejected | ProviderUnknown): ProviderUnknown =>
+    new ProviderUnknown(`${request.operation}: the first answer could not be verified`, error.providerCode, {
+      cause: error,
+    })
+  try {
+    const second = await once(settings, tools, keys, request, signal)
+    return second.kind === 'refused' ? { ...second, error: doubt(second.error) } : second
+  } catch (error) {
+    throw doubt(outcomeOf(error, request.operation))
+  }
 }
 
 async function once(

@@ -139,7 +139,8 @@ describe('what merchants receive', () => {
     content_hash: 'CANARY',
     status: 'abnormal',
     failure_reason: null,
-    provider_refund_id: null,
+    confirm_no: null,
+      provider_refund_id: null,
     succeeded_at: null,
   }
 
