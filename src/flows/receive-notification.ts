@@ -204,7 +204,7 @@ async function isAskedByNobody(ctx: Context, refund: Refund, fact: RefundFact): 
   if (refund.status === 'failed') return true
   const latest = await latestSubmission(ctx.db, refund.id)
   // One that was refused or given up is about to be replaced, and the worker would not ask about it either.
-  return latest?.provider_no !== fact.submissionNumber || latest.outcome === 'rejected'
+  return latest === undefined || latest.provider_no !== fact.submissionNumber || latest.outcome === 'rejected'
 }
 
 async function finish(
