@@ -36,7 +36,7 @@ export type WebhookPosterOptions = {
   readonly resolve?: Resolve
   /** Milliseconds for connecting; 5 s. */
   readonly connectMs?: number
-  /** Milliseconds for everything, waiting for one of the endpoint's four connections included; 15 s. */
+  /** Milliseconds for everything; 15 s. */
   readonly totalMs?: number
 }
 
