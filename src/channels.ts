@@ -12,6 +12,8 @@ import type { ChannelSettingsRow } from './store/rows.ts'
 export type ConfiguredChannel = {
   readonly provider: string
   readonly sandbox: boolean
+  /** How native apps pay; `miniprogram` where nothing is said. */
+  readonly appLaunch?: Channel['appLaunch']
   readonly settings: unknown
   /** SHA-256 over the channel as configured, references and all. */
   readonly settingsDigest: string
@@ -65,7 +67,8 @@ export function createChannels(options: ChannelsOptions): LiveChannels {
       sandbox: configured.sandbox,
     })
     const notifyUrl = `${options.publicUrl}/notify/${encodeURIComponent(channelId)}/${segmentOf(channelId)}`
-    return { id: channelId, version, provider, notifyUrl, sandbox: configured.sandbox }
+    const { sandbox, appLaunch = 'miniprogram' } = configured
+    return { id: channelId, version, provider, notifyUrl, sandbox, appLaunch }
   }
 
   async function versionFor(channelId: string, configured: ConfiguredChannel): Promise<number> {
@@ -100,11 +103,8 @@ export function createChannels(options: ChannelsOptions): LiveChannels {
       const stored = JSON.parse(row.settings) as { sandbox: boolean; settings: unknown }
       return build(row.channel_id, row.version, { provider: row.provider, ...stored })
     } catch (error) {
-      options.log.error('an older version of a channel cannot be built', {
-        channelId: row.channel_id,
-        version: row.version,
-        error,
-      })
+      const { channel_id: channelId, version } = row
+      options.log.error('an older version of a channel cannot be built', { channelId, version, error })
       return undefined
     }
   }
@@ -150,7 +150,8 @@ export function createChannels(options: ChannelsOptions): LiveChannels {
         const key = `${channelId}@${String(number)}`
         const ready = built.get(key) ?? build(channelId, number, channel)
         built.set(key, ready)
-        next.set(channelId, ready)
+        // How apps pay is no part of the version, and may have changed since this one was built.
+        next.set(channelId, { ...ready, appLaunch: channel.appLaunch ?? 'miniprogram' })
       }
       current = next
     },

@@ -23,6 +23,8 @@ export type Context = {
   /** Sends one signed webhook; the address filter lives behind it. */
   readonly postWebhook: PostWebhook
   readonly openids: Openids
+  readonly launches: Launches
+  readonly cashier: CashierSettings
   readonly metrics: Metrics
   /** Wakes this process's worker after a commit, so that the usual latency is milliseconds and not a tick. */
   readonly poke: () => void
@@ -45,6 +47,8 @@ export type Channel = {
   /** Where this channel's provider sends its notifications. */
   readonly notifyUrl: string
   readonly sandbox: boolean
+  /** How a native app pays: through the mini-program, or with wechat_app where WeChat refuses that (experience.md 0). */
+  readonly appLaunch: 'miniprogram' | 'app_pay'
 }
 
 export type Channels = {
@@ -111,6 +115,52 @@ export type Openids = {
    * @throws Problem `openid-rejected` when WeChat refuses the code, `provider-unavailable` when it does not answer
    */
   byLoginCode(appid: string, code: string): Promise<string>
+  /**
+   * Exchanges the code that a browser inside WeChat brought back, once (wechatpay.md 5.1).
+   * @returns `snapshot`: a virtual payer of a snapshot page, who cannot pay
+   * @throws Problem `openid-rejected` (its provider code is WeChat's errcode), `provider-unavailable`
+   */
+  byAuthorizationCode(appid: string, code: string): Promise<{ readonly openid: string; readonly snapshot: boolean }>
+  /** Where a browser inside WeChat is sent to be authorised, or undefined for an appid that is not configured. */
+  authorizationPage(appid: string): string | undefined
+}
+
+/** How the cashier behaves (design.md 11, experience.md 2). */
+export type CashierSettings = {
+  /** Whether the payment is prepared as soon as the payer is known, so that the tap invokes at once. */
+  readonly precreate: boolean
+  /** The language for payers whose browser asks for neither. */
+  readonly defaultLanguage: 'zh-CN' | 'en'
+}
+
+/** A merchant's own mini-program, as configured. */
+export type MiniProgram = {
+  readonly appid: string
+  /** The original id, gh_…: native apps open it by this. */
+  readonly userName?: string
+  /** The page that pays, without leading slash. */
+  readonly path: string
+  readonly envVersion: 'release' | 'trial' | 'develop'
+  readonly launchMode: 'url_link' | 'scheme' | 'plain_scheme'
+}
+
+export type LaunchLink =
+  | { readonly kind: 'url_link' | 'scheme' | 'plain_scheme'; readonly url: string }
+  /** WeChat will not open this mini-program for anybody; `errcode` names the fault, for the operator. */
+  | { readonly kind: 'refused'; readonly errcode: string }
+
+/** Opening the payer's mini-program from outside WeChat (experience.md 4). */
+export type Launches = {
+  miniProgram(appid: string): MiniProgram | undefined
+  /** A launch token: whoever holds it may see this order's amount and pay it until it expires. */
+  issue(orderId: string, expiresAt: number): string
+  /** What a token says, expired or not; undefined for anything that we did not issue. */
+  read(token: string): { readonly orderId: string; readonly expiresAt: number } | undefined
+  /** A link that opens the mini-program from a browser; never throws for what WeChat says. */
+  link(appid: string, query: string, expiresAt: number): Promise<LaunchLink>
+  /** Who has a link can pay, so it is kept sealed. */
+  sealLink(url: string): string
+  openLink(sealed: string): string | undefined
 }
 
 /** Counters and durations; names are those of docs/architecture.md. Labels must have few values. */

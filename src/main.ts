@@ -10,13 +10,23 @@ import type { Log } from './core/provider.ts'
 import { createWebhookPoster } from './egress/merchant-endpoint.ts'
 import { createGatewayServer, type GatewayServer } from './http/server.ts'
 import type { Limits } from './http/rate-limits.ts'
+import type { TokenShelf } from './identity/access-token.ts'
+import { createLaunches, type LaunchOptions } from './identity/mini-program-launch.ts'
 import { createOpenids } from './identity/wechat-openid.ts'
 import { createLog } from './log.ts'
 import { createMerchants, type LiveMerchants } from './merchants.ts'
 import { createMetrics } from './metrics.ts'
 import { registry } from './providers/registry.ts'
 import { createTransport } from './providers/transport.ts'
+import {
+  accessToken,
+  claimAccessToken,
+  keepAccessToken,
+  releaseAccessToken,
+  spoilAccessToken,
+} from './store/access-tokens.ts'
 import { connect, isConnectionLost } from './store/connect.ts'
+import { exhaustQuota, takeQuota } from './store/launches.ts'
 import { assertMigrated, migrate } from './store/migrate.ts'
 import { preflight } from './store/preflight.ts'
 import { createWorker, type Worker } from './worker/loop.ts'
@@ -75,17 +85,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await prepareDatabase(db, config, log)
     const now = options.now ?? Date.now
     const { publicUrl, timeScale, notifySecret, baseFolder } = config
-    const channels = createChannels({
-      db,
-      registry,
-      transport,
-      now,
-      log,
-      timeScale,
-      publicUrl,
-      notifySecret,
-      baseFolder,
-    })
+    const tools = { transport, log, now }
+    const channels = createChannels({ ...tools, db, registry, timeScale, publicUrl, notifySecret, baseFolder })
     closers.unshift(() => channels.close())
     await takeOver(config, channels, merchants)
 
@@ -103,6 +104,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       timeScale,
       postWebhook: poster.post,
       openids: createOpenids(wechatAppsOf(config), transport, log),
+      launches: launchesOf(config, db, tools),
+      cashier: config.cashier,
       metrics,
       poke: () => worker?.poke(),
       providerDeadlineMs: options.providerDeadlineMs ?? 10_000,
@@ -123,7 +126,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const stopWatching = watchConfig(
       options.configPath,
       (next) => takeovers.add(next),
-      (error) => log.error('configuration not taken over; the one before stays in force', { error }),
+      (error) =>
+        log.error('configuration not taken over; the one before stays in force', { operation: 'reload', error }),
       env,
       stamp,
     )
@@ -207,9 +211,9 @@ function inTurn(channels: LiveChannels, merchants: LiveMerchants, log: Log): { a
       wanted = undefined
       try {
         await takeOver(next, channels, merchants)
-        log.info('configuration taken over')
+        log.info('configuration taken over', { operation: 'reload' })
       } catch (error) {
-        log.error('configuration not taken over; the one before stays in force', { error })
+        log.error('configuration not taken over; the one before stays in force', { operation: 'reload', error })
         await sleep(retakeAfter_ms, undefined, { ref: false })
         wanted ??= isConnectionLost(error) ? next : undefined
       }
@@ -228,9 +232,34 @@ function wechatAppsOf(config: GatewayConfig) {
   return Object.fromEntries(
     Object.entries(config.wechatApps).map(([appid, app]) => [
       appid,
-      { secret: app.secret, baseUrl: app.baseUrl ?? 'https://api.weixin.qq.com' },
+      { ...app, baseUrl: app.baseUrl ?? 'https://api.weixin.qq.com' },
     ]),
   )
+}
+
+function launchesOf(config: GatewayConfig, db: Knex, tools: Pick<LaunchOptions, 'transport' | 'log' | 'now'>) {
+  return createLaunches({
+    ...tools,
+    apps: wechatAppsOf(config),
+    shelf: tokenShelf(db),
+    quota: { take: (...day) => takeQuota(db, ...day), exhaust: (...day) => exhaustQuota(db, ...day) },
+    secret: config.notifySecret,
+  })
+}
+
+/** Where the processes over one database share WeChat's access tokens. */
+function tokenShelf(db: Knex): TokenShelf {
+  return {
+    async read(appid) {
+      const row = await accessToken(db, appid)
+      if (row === undefined) return undefined
+      return { sealed: row.sealed_token, expiresAt: row.expires_at, refreshedAt: row.refreshed_at }
+    },
+    claim: (...claim) => claimAccessToken(db, ...claim),
+    keep: (...token) => keepAccessToken(db, ...token),
+    release: (...lease) => releaseAccessToken(db, ...lease),
+    spoil: (...token) => spoilAccessToken(db, ...token),
+  }
 }
 
 function checks(ready: { started: boolean; stopping: boolean }, worker: Worker | undefined, now: number) {

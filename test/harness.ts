@@ -8,6 +8,7 @@ import type { Knex } from 'knex'
 import { Webhook } from 'standardwebhooks'
 import type { OrderResource } from '../src/core/event.ts'
 import type { Invocation } from '../src/core/provider.ts'
+import { freePort } from '../src/cli/ports.ts'
 import { createLog } from '../src/log.ts'
 import { startGateway, type Gateway, type GatewayOptions } from '../src/main.ts'
 import { startSimulators, type Simulators, type SimulatorsOptions } from '../src/simulators/start.ts'
@@ -366,15 +367,5 @@ function isFree(port: number): Promise<boolean> {
     const probe = createServer()
     probe.once('error', () => done(false))
     probe.listen(port, '127.0.0.1', () => probe.close(() => done(true)))
-  })
-}
-
-async function freePort(): Promise<number> {
-  return new Promise((done) => {
-    const probe = createServer()
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      probe.close(() => done(address === null || typeof address === 'string' ? 0 : address.port))
-    })
   })
 }

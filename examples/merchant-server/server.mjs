@@ -40,7 +40,7 @@ async function answer(req, body) {
   return Object.fromEntries(paid)
 }
 
-createServer(async (req, res) => {
+async function respond(req, res) {
   const parts = []
   for await (const part of req) parts.push(part)
   const outcome = await answer(req, Buffer.concat(parts)).then(
@@ -48,4 +48,6 @@ createServer(async (req, res) => {
     (error) => [400, { error: error.message }],
   )
   res.writeHead(outcome[0], { 'Content-Type': 'application/json' }).end(JSON.stringify(outcome[1]))
-}).listen(Number(PORT), '127.0.0.1', () => console.log(`shop at http://127.0.0.1:${PORT}`))
+}
+
+createServer((req, res) => void respond(req, res)).listen(Number(PORT), '127.0.0.1', () => console.log(`shop at http://127.0.0.1:${PORT}`))

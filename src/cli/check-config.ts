@@ -14,7 +14,7 @@ export async function checkConfig(options: { config?: string; json: boolean }): 
     const { warnings } = config
     if (options.json) result({ path, ok: true, faults: [], warnings })
     for (const { pointer, detail } of warnings) say(`! ${pointer} ${detail}`)
-    const counts = `${String(Object.keys(config.channels).length)} channels, ${String(Object.keys(config.merchants).length)} merchants`
+    const counts = `${counted(config.channels, 'channel')}, ${counted(config.merchants, 'merchant')}`
     say(`${styled('green', '✓')} ${path}: ${counts}${config.sandbox ? ', sandbox' : ''}`)
     return exitCodes.ok
   } catch (error) {
@@ -23,4 +23,9 @@ export async function checkConfig(options: { config?: string; json: boolean }): 
     for (const { pointer, detail } of error.faults) say(`${styled('red', '✗')} ${pointer || path} ${detail}`)
     return exitCodes.failure
   }
+}
+
+function counted(things: Readonly<Record<string, unknown>>, name: string): string {
+  const count = Object.keys(things).length
+  return `${String(count)} ${name}${count === 1 ? '' : 's'}`
 }

@@ -42,7 +42,7 @@ function stopwatch(): { step: Scene['step']; seconds: () => number } {
 
 async function freePorts() {
   const [gateway, shop, simulators] = [await freeHuifuPort(), await freePort(), await freePort()]
-  return { gateway, private: await freePort(), simulators, control: await freePort(), shop }
+  return { gateway, private: await freePort(), simulators, control: await freePort(), shop, wechat: await freePort() }
 }
 
 /**
@@ -68,6 +68,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
       controlPort: ports.control,
       shop: true,
       shopPort: ports.shop,
+      wechatPort: ports.wechat,
       folder: join(folder, 'sandbox'),
       timeScale: config.timeScale,
       chaos,

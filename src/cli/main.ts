@@ -6,6 +6,7 @@ import { say } from './terminal.ts'
 import type { DemoOptions } from './demo.ts'
 import type { SandboxOptions } from './sandbox.ts'
 import type { SimulateOptions } from './simulate.ts'
+import type { WalkOptions } from './walk.ts'
 
 /**
  * The command line. Each command's code is loaded when it runs, so that `--help` answers at once. Data goes to standard
@@ -50,6 +51,7 @@ function worlds(program: Command): void {
     .addOption(port('--simulators-port <number>', 'APIs of the simulated providers', 8100))
     .addOption(port('--control-port <number>', 'control door of the simulators', 8101))
     .addOption(port('--shop-port <number>', 'demo shop', 8102))
+    .addOption(port('--wechat-port <number>', 'fake WeChat', 8103))
     .option('--folder <path>', 'where keys, books, database and gateway.json are kept', 'var')
     .addOption(new Option('--time-scale <number>', 'how many times faster schedules run').argParser(timeScaleOption))
     .addOption(chaosOption())
@@ -86,6 +88,7 @@ function worlds(program: Command): void {
     .addOption(port('--port <number>', 'APIs of the providers', 8100))
     .addOption(port('--control-port <number>', 'control door: pay, decline, settle, misbehave', 8101))
     .addOption(port('--shop-port <number>', 'demo shop', 8102))
+    .addOption(port('--wechat-port <number>', 'fake WeChat', 8103))
     .option('--no-shop', 'providers only')
     .option('--folder <path>', 'where keys and books are kept', 'var/sandbox')
     .addOption(new Option('--time-scale <number>', 'times faster than real').argParser(timeScaleOption).default(1))
@@ -98,6 +101,20 @@ function worlds(program: Command): void {
     .addOption(verboseOption())
     .addHelpText('after', examples('simulate --no-shop', 'simulate --port 9000 --control-port 9001 --chaos --seed 7'))
     .action(async (options: SimulateOptions) => finish((await import('./simulate.ts')).simulate(options)))
+}
+
+function walks(program: Command): void {
+  program
+    .command('walk')
+    .summary('app, mini-program, paid, back to the app: walked on the simulators for both providers')
+    .description(
+      'Starts everything in a temporary folder and walks from the app through the mini-program and back, with another person trying the same launch and a launch that expires.',
+    )
+    .addOption(new Option('--channel <name>', 'only this one').choices(['wechat-main', 'huifu-main', 'huifu-v3']))
+    .addOption(jsonOption())
+    .addOption(verboseOption())
+    .addHelpText('after', examples('walk', 'walk --channel huifu-main --json'))
+    .action(async (options: WalkOptions) => finish((await import('./walk.ts')).walk(options)))
 }
 
 function gateway(program: Command): void {
@@ -173,6 +190,7 @@ async function run(argv: readonly string[]): Promise<number> {
     .showHelpAfterError('(mortise --help tells more)')
     .exitOverride()
   worlds(program)
+  walks(program)
   gateway(program)
   desk(program)
   try {

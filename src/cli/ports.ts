@@ -16,18 +16,26 @@ async function isFree(port: number, host: string): Promise<boolean> {
   }
 }
 
-/** Any free port. */
+/**
+ * A free port below those that the system gives to outgoing connections: one of those may be taken by anybody between
+ * the moment it is found free and the moment it is used.
+ * @throws Error when none is free
+ */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
-  const server = createServer()
-  server.listen(0, host)
-  await once(server, 'listening')
-  const address = server.address()
-  const closed = once(server, 'close')
-  server.close()
-  await closed
-  if (address === null || typeof address === 'string') throw new Error('the system gave no port')
-  return address.port
+  const [first, count] = [20_000, 10_000]
+  const start = Math.floor(Math.random() * count)
+  for (let step = 0; step < count; step += 1) {
+    const port = first + ((start + step) % count)
+    if (!given.has(port) && (await isFree(port, host))) {
+      given.add(port)
+      return port
+    }
+  }
+  throw new Error('no free port between 20000 and 29999')
 }
+
+/** Ports found free by this process and perhaps not listened on yet. */
+const given = new Set<number>()
 
 /**
  * A free port among those Huifu is willing to call, 8000 to 9005 (huifu-dougong.md 13.1). Searched from a random place,

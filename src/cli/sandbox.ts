@@ -4,7 +4,7 @@ import { lockFolder } from './folder-lock.ts'
 import { assertPortsFree } from './ports.ts'
 import { writeSandboxConfig } from './sandbox-config.ts'
 import { spawnSimulators } from './simulators-process.ts'
-import { quietLog } from './quiet-log.ts'
+import { sandboxLog } from './quiet-log.ts'
 import { say, stopSignal, styled } from './terminal.ts'
 
 export type SandboxOptions = {
@@ -13,6 +13,7 @@ export type SandboxOptions = {
   readonly simulatorsPort: number
   readonly controlPort: number
   readonly shopPort: number
+  readonly wechatPort: number
   readonly folder: string
   readonly timeScale?: number
   readonly chaos: boolean
@@ -45,6 +46,7 @@ export async function sandbox(options: SandboxOptions): Promise<void> {
     '--simulators-port': options.simulatorsPort,
     '--control-port': options.controlPort,
     '--shop-port': options.shopPort,
+    '--wechat-port': options.wechatPort,
   })
   const unlock = lockFolder(folder)
   try {
@@ -60,7 +62,7 @@ async function run(
   began: number,
   stopped: Promise<unknown>,
 ): Promise<void> {
-  const { folder, port, privatePort, simulatorsPort, controlPort, shopPort, timeScale, seed } = options
+  const { folder, port, privatePort, simulatorsPort, controlPort, shopPort, wechatPort, timeScale, seed } = options
   const config = writeSandboxConfig({
     folder,
     ports: { gateway: port, private: privatePort, simulators: simulatorsPort, shop: shopPort },
@@ -72,6 +74,7 @@ async function run(
     controlPort,
     shop: true,
     shopPort,
+    wechatPort,
     folder: join(folder, 'sandbox'),
     timeScale: config.timeScale,
     chaos: options.chaos,
@@ -84,7 +87,7 @@ async function run(
   // Loaded while the child makes its keys.
   const [{ startGateway }, world] = await Promise.all([import('../main.ts'), simulators])
   try {
-    const gateway = await startGateway({ configPath: config.path, env, log: quietLog(options.verbose) })
+    const gateway = await startGateway({ configPath: config.path, env, log: sandboxLog(options.verbose) })
     try {
       const seconds = String(Math.round((performance.now() - began) / 100) / 10)
       say(welcome({ folder, seconds, gateway: gateway.url, ...world, config: config.path }))
@@ -103,6 +106,7 @@ type Places = {
   seconds: string
   gateway: string
   shopUrl: string
+  wechatUrl: string
   controlUrl: string
   apiUrl: string
   config: string
@@ -118,6 +122,7 @@ function welcome(places: Places): string {
     `${styled('green', '✓')} Mortise sandbox, ready after ${places.seconds} s. No real money.`,
     '',
     line('Shop', places.shopUrl, 'buy something: this is the place to start'),
+    line('Fake WeChat', places.wechatUrl, 'shows the gateway’s pages as WeChat on a phone would'),
     line('Gateway', places.gateway, '/v1, described in /openapi.json'),
     line('Control door', `${places.controlUrl}/_sim`, 'pay, decline, settle, misbehave, read the books'),
     line('Providers', places.apiUrl, 'simulated WeChat Pay and Huifu'),

@@ -12,6 +12,8 @@ export type SimulateOptions = {
   /** false: providers only. */
   readonly shop: boolean
   readonly shopPort: number
+  /** The fake WeChat, which shows the gateway's pages; it comes with the shop. */
+  readonly wechatPort: number
   /** Where keys and books are kept. */
   readonly folder: string
   /** How many times faster than real time. */
@@ -27,11 +29,23 @@ export type SimulateOptions = {
   readonly child: boolean
 }
 
-export type SimulatedWorld = { apiUrl: string; controlUrl: string; shopUrl: string; close(): Promise<void> }
+export type SimulatedWorld = {
+  apiUrl: string
+  controlUrl: string
+  shopUrl: string
+  wechatUrl: string
+  close(): Promise<void>
+}
 
 /** Messages from the child process that simulates to the one that started it. */
 export type ChildMessage =
-  | { readonly kind: 'ready'; readonly apiUrl: string; readonly controlUrl: string; readonly shopUrl: string }
+  | {
+      readonly kind: 'ready'
+      readonly apiUrl: string
+      readonly controlUrl: string
+      readonly shopUrl: string
+      readonly wechatUrl: string
+    }
   | { readonly kind: 'failed'; readonly message: string }
 
 /**
@@ -54,16 +68,19 @@ export async function startWorld(options: SimulateOptions): Promise<SimulatedWor
       chaos: options.chaos,
       fastCrypto: options.fastCrypto,
       log: say,
+      ...(options.shop ? { browser: { gatewayUrl: options.gateway, port: options.wechatPort } } : {}),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
     })
     closers.push(() => simulators.close())
-    const { apiUrl, controlUrl, credentials } = simulators
-    if (!options.shop) return { apiUrl, controlUrl, shopUrl: '', close }
+    const { apiUrl, controlUrl, credentials, browser } = simulators
+    const wechatUrl = browser?.url ?? ''
+    if (!options.shop) return { apiUrl, controlUrl, shopUrl: '', wechatUrl, close }
     const shop = await startShop({
       host,
       port: options.shopPort,
       gatewayUrl: options.gateway,
       controlUrl,
+      wechatUrl,
       apiKey: credentials.shop.apiKey,
       webhookSecret: credentials.shop.webhookSecret,
       webhookSecretPrevious: credentials.shop.webhookSecretPrevious,
@@ -73,14 +90,15 @@ export async function startWorld(options: SimulateOptions): Promise<SimulatedWor
       ...(options.gatewayConfig === undefined ? {} : { gatewayConfig: options.gatewayConfig }),
     })
     closers.push(() => shop.close())
-    return { apiUrl, controlUrl, shopUrl: shop.url, close }
+    return { apiUrl, controlUrl, shopUrl: shop.url, wechatUrl, close }
   } catch (error) {
     await close()
-    const { port, controlPort, shopPort } = options
+    const { port, controlPort, shopPort, wechatPort } = options
     const taken = portInUse(error, {
       [port]: options.child ? '--simulators-port' : '--port',
       [controlPort]: '--control-port',
       [shopPort]: '--shop-port',
+      [wechatPort]: '--wechat-port',
     })
     throw taken === undefined ? error : new CommandFailure(taken)
   }
@@ -93,6 +111,7 @@ export async function simulate(options: SimulateOptions): Promise<void> {
   say(`Providers    ${world.apiUrl}`)
   say(`Control door ${world.controlUrl}/_sim`)
   if (world.shopUrl !== '') say(`Shop         ${world.shopUrl}`)
+  if (world.wechatUrl !== '') say(`Fake WeChat  ${world.wechatUrl}`)
   say(`Credentials  ${join(options.folder, 'credentials.json')}`)
   await stopSignal()
   await world.close()
@@ -109,8 +128,8 @@ async function simulateAsChild(options: SimulateOptions): Promise<void> {
     })
   try {
     const world = await startWorld(options)
-    const { apiUrl, controlUrl, shopUrl } = world
-    await tell({ kind: 'ready', apiUrl, controlUrl, shopUrl })
+    const { apiUrl, controlUrl, shopUrl, wechatUrl } = world
+    await tell({ kind: 'ready', apiUrl, controlUrl, shopUrl, wechatUrl })
     await parentGone
     await world.close()
   } catch (error) {

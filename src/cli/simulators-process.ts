@@ -8,6 +8,8 @@ export type SimulatorsProcess = {
   readonly apiUrl: string
   readonly controlUrl: string
   readonly shopUrl: string
+  /** The fake WeChat. */
+  readonly wechatUrl: string
   /** Rejects when the process ends although nobody stopped it; never resolves. */
   readonly died: Promise<never>
   stop(): Promise<void>
@@ -18,12 +20,23 @@ type ChildOptions = Omit<SimulateOptions, 'child'>
 const stopWithinMs = 5000
 
 function argumentsOf(options: ChildOptions): string[] {
-  const { host, port, controlPort, shopPort, folder, timeScale, gateway } = options
+  const { host, port, controlPort, shopPort, wechatPort, folder, timeScale, gateway } = options
   return [
     'simulate',
     '--child',
     ...['--host', host, '--port', String(port), '--control-port', String(controlPort)],
-    ...['--shop-port', String(shopPort), '--folder', folder, '--time-scale', String(timeScale), '--gateway', gateway],
+    ...[
+      '--wechat-port',
+      String(wechatPort),
+      '--shop-port',
+      String(shopPort),
+      '--folder',
+      folder,
+      '--time-scale',
+      String(timeScale),
+      '--gateway',
+      gateway,
+    ],
     ...(options.gatewayConfig === undefined ? [] : ['--gateway-config', options.gatewayConfig]),
     ...(options.shop ? [] : ['--no-shop']),
     ...(options.chaos ? ['--chaos'] : []),
@@ -60,8 +73,8 @@ export async function spawnSimulators(options: ChildOptions): Promise<Simulators
     await stop()
     throw new CommandFailure(message.message)
   }
-  const { apiUrl, controlUrl, shopUrl } = message
-  return { apiUrl, controlUrl, shopUrl, died, stop }
+  const { apiUrl, controlUrl, shopUrl, wechatUrl } = message
+  return { apiUrl, controlUrl, shopUrl, wechatUrl, died, stop }
 }
 
 async function firstMessage(child: ChildProcess): Promise<ChildMessage> {

@@ -17,6 +17,8 @@ export type ChannelConfig = {
   readonly id: string
   readonly provider: string
   readonly sandbox: boolean
+  /** No part of the settings an attempt is made with: changing it makes no new version. */
+  readonly appLaunch: 'miniprogram' | 'app_pay'
   /** As configured: secrets are references, see resolveSettings. This is what channel_settings keeps. */
   readonly settings: Readonly<Record<string, unknown>>
   /** SHA-256 of provider, sandbox mark and settings in canonical JSON: a new digest is a new version of the channel. */
@@ -51,6 +53,16 @@ export type MerchantConfig = {
   readonly refunds: { readonly requireSignature: boolean }
 }
 
+export type WechatAppConfig = {
+  readonly secret: string
+  readonly baseUrl?: string
+  readonly authorizeUrl?: string
+  readonly userName?: string
+  readonly path?: string
+  readonly envVersion?: 'release' | 'trial' | 'develop'
+  readonly launchMode?: 'url_link' | 'scheme' | 'plain_scheme'
+}
+
 export type GatewayConfig = {
   /** No trailing slash. */
   readonly publicUrl: string
@@ -62,7 +74,8 @@ export type GatewayConfig = {
   readonly notifySecret: string
   /** Every channel is a sandbox. */
   readonly sandbox: boolean
-  readonly wechatApps: Readonly<Record<string, { readonly secret: string; readonly baseUrl?: string }>>
+  readonly wechatApps: Readonly<Record<string, WechatAppConfig>>
+  readonly cashier: ConfigFile['cashier']
   readonly channels: Readonly<Record<string, ChannelConfig>>
   readonly merchants: Readonly<Record<string, MerchantConfig>>
   readonly consoleUsers: readonly {
@@ -112,7 +125,13 @@ export async function loadConfig(path: string, env: NodeJS.ProcessEnv = process.
     wechatApps: mapEntries(file.wechatApps, (appid, app) => ({
       secret: secret(app.secret, pointerTo('wechatApps', appid, 'secret')),
       ...(app.baseUrl === undefined ? {} : { baseUrl: app.baseUrl }),
+      ...(app.authorizeUrl === undefined ? {} : { authorizeUrl: app.authorizeUrl }),
+      ...(app.userName === undefined ? {} : { userName: app.userName }),
+      ...(app.path === undefined ? {} : { path: app.path }),
+      ...(app.envVersion === undefined ? {} : { envVersion: app.envVersion }),
+      ...(app.launchMode === undefined ? {} : { launchMode: app.launchMode }),
     })),
+    cashier: file.cashier,
     channels: mapEntries(file.channels, (id, channel) => channelOf(id, channel, secret)),
     merchants: mapEntries(file.merchants, (id, merchant) => merchantOf(id, merchant, secret)),
     consoleUsers: (file.console?.users ?? []).map((user, index) => ({
@@ -192,7 +211,8 @@ function channelOf(id: string, channel: ConfigFile['channels'][string], secret: 
   const settingsDigest = sha256(
     canonical({ provider: channel.provider, sandbox: channel.sandbox, settings: channel.settings }),
   )
-  return { id, provider: channel.provider, sandbox: channel.sandbox, settings: channel.settings, settingsDigest }
+  const { provider, sandbox, settings, app_launch: appLaunch } = channel
+  return { id, provider, sandbox, appLaunch, settings, settingsDigest }
 }
 
 function merchantOf(id: string, merchant: ConfigFile['merchants'][string], secret: ReadSecret): MerchantConfig {

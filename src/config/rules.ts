@@ -18,7 +18,9 @@ export function ruleFaults(config: ConfigFile, production: boolean): readonly Fa
     ...publicUrlFaults(config),
     ...timeScaleFaults(config, production),
     ...Object.entries(config.wechatApps).flatMap(([appid, app]) =>
-      sandboxUrlFaults(app.baseUrl, isSandbox(config), pointerTo('wechatApps', appid, 'baseUrl')),
+      (['baseUrl', 'authorizeUrl'] as const).flatMap((key) =>
+        sandboxUrlFaults(app[key], isSandbox(config), pointerTo('wechatApps', appid, key)),
+      ),
     ),
     ...Object.entries(config.channels).flatMap(([id, channel]) => [
       ...sandboxUrlFaults(

@@ -34,11 +34,45 @@ const url = z
   .max(2048)
   .regex(/^https?:\/\/[^\s]+$/, 'must be an http or https URL')
 
-const wechatApp = z.strictObject({ secret: reference, baseUrl: url.optional() })
+const wechatApp = z.strictObject({
+  secret: reference,
+  baseUrl: url.optional(),
+  authorizeUrl: url.optional().describe("Only in a sandbox: the page that stands in for WeChat's authorisation."),
+  userName: z
+    .string()
+    .regex(/^gh_[A-Za-z0-9_]{1,29}$/, 'an original id begins with gh_: the mini-program back end shows it')
+    .optional()
+    .describe("The mini-program's original id: native apps open it by this."),
+  path: z
+    .string()
+    .regex(/^[A-Za-z0-9_\-/]{1,128}$/, 'a page without leading slash, query or ending, such as pages/pay/pay')
+    .optional()
+    .describe('The page that pays; pages/pay/pay when left out.'),
+  envVersion: z.enum(['release', 'trial', 'develop']).optional().describe('release when left out.'),
+  launchMode: z
+    .enum(['url_link', 'scheme', 'plain_scheme'])
+    .optional()
+    .describe('How browsers outside WeChat open the mini-program; url_link when left out.'),
+})
+
+const cashier = z.strictObject({
+  precreate: z
+    .boolean()
+    .default(true)
+    .describe('Prepare the payment before the payer taps, so that the tap invokes at once.'),
+  defaultLanguage: z
+    .enum(['zh-CN', 'en'])
+    .default('zh-CN')
+    .describe('For payers whose browser asks for neither language.'),
+})
 
 const channel = z.strictObject({
   provider: z.string().regex(/^[a-z0-9-]{1,64}$/, 'must be the name of an adapter, such as wechat-v3-direct or huifu'),
   sandbox: z.boolean().default(false).describe('Permits a base URL of your own; payments here are not money.'),
+  app_launch: z
+    .enum(['miniprogram', 'app_pay'])
+    .default('miniprogram')
+    .describe('How native apps pay here: through the mini-program, or with wechat_app where WeChat refuses that.'),
   settings: z
     .record(z.string(), z.unknown())
     .describe("The adapter's own settings; env: and file: references anywhere."),
@@ -122,6 +156,7 @@ export const configSchema = z.strictObject({
   wechatApps: z.record(appid, wechatApp).default({}),
   channels: z.record(id, channel),
   merchants: z.record(id, merchant),
+  cashier: cashier.default({ precreate: true, defaultLanguage: 'zh-CN' }),
   console: z.strictObject({ users: z.array(consoleUser).default([]) }).optional(),
 })
 

@@ -21,6 +21,11 @@ export type ProblemCode =
   | 'provider-rejected'
   | 'provider-unavailable'
   | 'openid-rejected'
+  | 'launch-unavailable'
+  | 'launch-expired'
+  | 'launch-taken'
+  | 'launch-scene-refused'
+  | 'session-expired'
   | 'payload-too-large'
   | 'unsupported-media-type'
   | 'rate-limited'
@@ -46,6 +51,14 @@ export const problems: Readonly<Record<ProblemCode, { readonly status: number; r
   'provider-rejected': { status: 422, title: 'The payment provider refused' },
   'provider-unavailable': { status: 503, title: 'The outcome at the payment provider is not known yet' },
   'openid-rejected': { status: 422, title: 'WeChat did not accept the login code' },
+  'launch-unavailable': { status: 422, title: 'This order cannot be opened in a mini-program' },
+  'launch-expired': { status: 410, title: 'This launch of the mini-program is no longer good' },
+  'launch-taken': { status: 409, title: 'Somebody else is paying this order' },
+  'launch-scene-refused': {
+    status: 422,
+    title: 'WeChat does not take payments in this mini-program opened from outside',
+  },
+  'session-expired': { status: 401, title: "The payer's session has ended" },
   'payload-too-large': { status: 413, title: 'The body is too large' },
   'unsupported-media-type': { status: 415, title: 'The body must be application/json' },
   'rate-limited': { status: 429, title: 'Too many requests' },

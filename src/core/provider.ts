@@ -59,6 +59,11 @@ export type MethodFacts = {
   readonly currencies: readonly Currency[]
   /** The appid whose openid the payer must present. */
   readonly openidOf?: string
+  /**
+   * True when the provider's own mini-program collects the payment: prepay takes no openid and answers with an invocation
+   * of kind `miniprogram`. Offered by launches only, never to callers who bring an openid (huifu-dougong.md 11).
+   */
+  readonly hosted?: boolean
 }
 
 /** Limits a provider puts on us, as data, so that the engine can keep them without knowing the provider. */
@@ -133,6 +138,8 @@ export type Invocation =
     }
   | { readonly kind: 'redirect'; readonly url: string }
   | { readonly kind: 'qr'; readonly content: string }
+  /** The provider's own mini-program. `scheme` opens it from a browser outside WeChat. */
+  | { readonly kind: 'miniprogram'; readonly userName: string; readonly path: string; readonly scheme?: string }
 
 export type RefundRef = {
   readonly refundId: string

@@ -26,8 +26,9 @@ import { raiseDiscrepancy } from './raise-discrepancy.ts'
  * Asks the provider about one attempt, or has it closed when nobody wants it any more (design.md 6.5, 8).
  * @param claimed the lease under which the worker holds the row; without it the row is claimed here, and when somebody
  *   else holds it nothing is done
+ * @param nudged true for a look that a payer's device asked for: it only asks, and uses up nothing of the schedule
  */
-export async function checkPayment(ctx: Context, paymentId: string, claimed?: number): Promise<void> {
+export async function checkPayment(ctx: Context, paymentId: string, claimed?: number, nudged = false): Promise<void> {
   const payment = await paymentById(ctx.db, paymentId)
   if (payment === undefined) return
   const lease = claimed ?? leaseUntil(ctx)
@@ -44,10 +45,11 @@ export async function checkPayment(ctx: Context, paymentId: string, claimed?: nu
   if (isSettled(payment, channel))
     return reschedulePayment(ctx.db, payment.id, lease, { next_check_at: null, confirm_step: null })
 
-  const reason = whyClose(order, payment, ctx.now())
+  // A payer's device may make us ask, and nothing more.
+  const reason = nudged ? undefined : whyClose(order, payment, ctx.now())
   const fact = await ask(ctx, channel, payment, reason)
   const absence = fact === undefined ? {} : await draw(ctx, order, payment, fact, reason)
-  await scheduleNext(ctx, channel, payment.id, lease, absence)
+  await scheduleNext(ctx, channel, payment.id, lease, absence, nudged ? payment.next_check_at : undefined)
 }
 
 const day_ms = 24 * 60 * 60 * 1000
@@ -143,6 +145,7 @@ async function scheduleNext(
   paymentId: string,
   lease: number,
   absence: { absent_at?: number | null },
+  planned: number | null | undefined,
 ): Promise<void> {
   const payment = await paymentById(ctx.db, paymentId)
   if (payment === undefined) return
@@ -155,13 +158,15 @@ async function scheduleNext(
     payment.confirm_step === null ? undefined : delayMs(confirmHint, payment.confirm_step, ctx.random(), ctx.timeScale)
   const scheduled = hinted ?? delayMs(scheduleOf(payment), payment.checks, ctx.random(), ctx.timeScale)
   const delay = scheduled ?? (await afterSchedule(ctx, payment))
+  const next = delay === undefined ? null : ctx.now() + delay
   const values = {
-    next_check_at: delay === undefined ? null : ctx.now() + delay,
+    // A look between the planned ones leaves the plan as it was.
+    next_check_at: planned == null || next === null ? next : Math.min(planned, next),
     confirm_step: hinted === undefined || payment.confirm_step === null ? null : payment.confirm_step + 1,
     ...absence,
   }
   // Looks that a hint asked for do not use up the attempt's own schedule.
-  await reschedulePayment(ctx.db, paymentId, lease, values, hinted === undefined)
+  await reschedulePayment(ctx.db, paymentId, lease, values, hinted === undefined && planned === undefined)
 }
 
 /** A closed attempt may rest. Money that was paid and never credited may not: a person is told, and it is asked on daily. */

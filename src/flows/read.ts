@@ -12,13 +12,21 @@ import type { EventRow } from '../store/rows.ts'
 
 /** What a merchant may look at: always by merchant and id together, so that a foreign id is simply not found. */
 
+/** An order in the API's answers. Where the payer pays is for the merchant who asks, and stays out of webhooks. */
+export type AnsweredOrder = OrderResource & { readonly cashier_url: string }
+
+/** Where a payer pays an order. */
+export function cashierUrl(ctx: Context, order: Order): string {
+  return `${ctx.publicUrl}/cashier/${order.cashier_token}`
+}
+
 /** @throws Problem `not-found` */
-export async function readOrder(ctx: Context, merchantId: string, orderId: string): Promise<OrderResource> {
+export async function readOrder(ctx: Context, merchantId: string, orderId: string): Promise<AnsweredOrder> {
   return one(ctx, found(await findOrder(ctx.db, merchantId, orderId), `order ${orderId}`))
 }
 
 /** @throws Problem `not-found` */
-export async function readOrderByNo(ctx: Context, merchantId: string, merchantOrderNo: string): Promise<OrderResource> {
+export async function readOrderByNo(ctx: Context, merchantId: string, merchantOrderNo: string): Promise<AnsweredOrder> {
   return one(
     ctx,
     found(await findOrderByNo(ctx.db, merchantId, merchantOrderNo), `order with merchant_order_no ${merchantOrderNo}`),
@@ -34,7 +42,7 @@ export async function listOrders(
   ctx: Context,
   merchantId: string,
   page: { readonly after?: string; readonly limit: number },
-): Promise<{ orders: OrderResource[]; next: string | null }> {
+): Promise<{ orders: AnsweredOrder[]; next: string | null }> {
   const after =
     page.after === undefined ? undefined : found(await findOrder(ctx.db, merchantId, page.after), `order ${page.after}`)
   const orders = await ordersAfter(ctx.db, merchantId, after, page.limit)
@@ -69,22 +77,23 @@ export async function listEvents(
   return eventsAfter(ctx.db, merchantId, page.after, page.limit)
 }
 
-async function one(ctx: Context, order: Order): Promise<OrderResource> {
+async function one(ctx: Context, order: Order): Promise<AnsweredOrder> {
   const [resource] = await resources(ctx, [order])
   return found(resource, `order ${order.id}`)
 }
 
-async function resources(ctx: Context, orders: readonly Order[]): Promise<OrderResource[]> {
+async function resources(ctx: Context, orders: readonly Order[]): Promise<AnsweredOrder[]> {
   const ids = orders.map((order) => order.id)
   const payments = ids.length === 0 ? [] : await paymentsOfOrders(ctx.db, ids)
   const refunds = ids.length === 0 ? [] : await refundsOfOrders(ctx.db, ids)
-  return orders.map((order) =>
-    orderResource(
+  return orders.map((order) => ({
+    ...orderResource(
       order,
       payments.filter((payment) => payment.order_id === order.id),
       refunds.filter((refund) => refund.order_id === order.id),
     ),
-  )
+    cashier_url: cashierUrl(ctx, order),
+  }))
 }
 
 function found<T>(value: T | undefined, what: string): T {

@@ -15,7 +15,15 @@ import { transaction } from '../store/transaction.ts'
 import { applyPaymentFact } from './apply-payment-fact.ts'
 import { callProvider } from './call-provider.ts'
 
-export type StartPaymentInput = { readonly method: Method; readonly openid?: string; readonly clientIp: string }
+export type StartPaymentInput = {
+  readonly method: Method
+  readonly openid?: string
+  /** Whose the openid is, where it is known: channels of another appid are not tried with it (design.md 20.13). */
+  readonly appid?: string
+  readonly clientIp: string
+  /** True for a launch of the provider's own mini-program, which finds out by itself who the payer is. */
+  readonly hosted?: boolean
+}
 export type StartedPayment = { readonly payment: Payment; readonly invocation: Invocation; readonly created: boolean }
 
 /** Every event carries all attempts of its order, so that there must be an end to them (design.md 2, principle 8). */
@@ -39,7 +47,8 @@ export async function startPayment(
   input: StartPaymentInput,
 ): Promise<StartedPayment> {
   const order = await payableOrder(ctx, merchant, orderId)
-  const candidates = channelsFor(ctx, merchant, order, input)
+  const offering = routeFor(ctx, merchant, order, input.method, input.hosted)
+  const candidates = offering.filter((channel) => takesOpenidOf(channel, input))
   const again = await currentAttempt(ctx, order, input, candidates)
   if (again !== undefined) return again
 
@@ -63,6 +72,10 @@ export async function startPayment(
   throw refusal ?? new Problem('method-unavailable', `no route offers ${input.method} for this order`)
 }
 
+function takesOpenidOf(channel: Channel, input: StartPaymentInput): boolean {
+  return input.appid === undefined || channel.provider.methods[input.method]?.openidOf === input.appid
+}
+
 async function payableOrder(ctx: Context, merchant: Merchant, orderId: string): Promise<Order> {
   const order = await findOrder(ctx.db, merchant.id, orderId)
   if (order === undefined) throw new Problem('not-found', `no order ${orderId}`)
@@ -73,21 +86,37 @@ async function payableOrder(ctx: Context, merchant: Merchant, orderId: string): 
   return order
 }
 
-function channelsFor(ctx: Context, merchant: Merchant, order: Order, input: StartPaymentInput): readonly Channel[] {
+/** The channels of the merchant's route that offer the method, best first, whoever's page collects the payment. */
+export function channelsOffering(ctx: Context, merchant: Merchant, order: Order, method: Method): readonly Channel[] {
   const names = chooseChannels(merchant.routes, {
-    method: input.method,
+    method,
     amount: order.amount,
     currency: order.currency,
     orderId: order.id,
   })
   const channels = names.map((name) => ctx.channels.current(name)).filter((channel) => channel !== undefined)
-  const offering = channels.filter((channel) =>
-    channel.provider.methods[input.method]?.currencies.includes(order.currency),
+  return channels.filter((channel) => channel.provider.methods[method]?.currencies.includes(order.currency))
+}
+
+/**
+ * The channels an attempt would be made with, best first. Asked before the payer's openid is fetched, because an openid
+ * belongs to the appid of its channel (design.md 20.13).
+ * @throws Problem `method-unavailable` when there is none
+ */
+export function routeFor(
+  ctx: Context,
+  merchant: Merchant,
+  order: Order,
+  method: Method,
+  hosted = false,
+): readonly Channel[] {
+  const offering = channelsOffering(ctx, merchant, order, method).filter(
+    (channel) => (channel.provider.methods[method]?.hosted ?? false) === hosted,
   )
   if (offering.length === 0) {
     throw new Problem(
       'method-unavailable',
-      `no channel of merchant ${merchant.id} offers ${input.method} for ${String(order.amount)} ${order.currency}; choose another method, or add a route`,
+      `no channel of merchant ${merchant.id} offers ${method} for ${String(order.amount)} ${order.currency}; choose another method, or add a route`,
     )
   }
   return offering

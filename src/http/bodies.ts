@@ -167,6 +167,21 @@ export const startPaymentBody: BodyRule<StartPaymentBody> = {
   },
 }
 
+const launchSchema = z.strictObject({
+  target: z
+    .enum(['app', 'browser'])
+    .describe('Where the payer is: app for a native app, browser for a browser outside WeChat.'),
+  client_ip: ip
+    .optional()
+    .describe(
+      "The payer's IPv4 or IPv6 address as your server sees it: passed on where the provider's own mini-program collects.",
+    ),
+})
+
+export type LaunchBody = z.output<typeof launchSchema>
+
+export const launchBody: BodyRule<LaunchBody> = { schema: launchSchema }
+
 const requestRefundSchema = z.strictObject({
   merchant_refund_no: merchantRefundNo,
   amount,

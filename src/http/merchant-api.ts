@@ -3,6 +3,7 @@ import type { Context, Merchant } from '../context.ts'
 import { paymentResource, refundResource } from '../core/event.ts'
 import { Problem } from '../core/problem.ts'
 import { closeOrder } from '../flows/close-order.ts'
+import { launchOrder } from '../flows/launch-order.ts'
 import { openOrder } from '../flows/open-order.ts'
 import {
   listEvents,
@@ -21,6 +22,7 @@ import {
   eventsQuery,
   expiryAsked,
   expiryOf,
+  launchBody,
   noQuery,
   nothingBody,
   openidBody,
@@ -37,6 +39,8 @@ import {
   eventPageSchema,
   eventResource,
   eventSchema,
+  launchResource,
+  launchSchema,
   openidSchema,
   orderSchema,
   ordersSchema,
@@ -169,6 +173,23 @@ const paymentOperations: readonly Operation[] = [
         ...(body.openid === undefined ? {} : { openid: body.openid }),
       })
       return madeOrFound(created, `/v1/payments/${payment.id}`, { payment: paymentResource(payment), invocation })
+    },
+  }),
+  operation({
+    method: 'post',
+    path: '/v1/orders/{id}/launch',
+    operationId: 'launchOrder',
+    summary: 'Open the mini-program that takes this order: from a native app, or from a browser outside WeChat.',
+    scope: 'orders:write',
+    idKind: 'order',
+    body: launchBody,
+    query: noQuery,
+    // No Idempotency-Key: a launch is a secret that is kept as a digest, and a second one does no harm.
+    success: [200],
+    answer: launchSchema,
+    async run({ ctx, merchant, id, body }) {
+      const launch = await launchOrder(ctx, merchant, id, body.target, body.client_ip ?? '')
+      return { status: 200, body: launchResource(launch) }
     },
   }),
   operation({

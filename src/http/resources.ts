@@ -3,6 +3,7 @@ import { accountChain, orderChain, paymentChain, refundChain } from '../core/cha
 import { eventTypes } from '../core/event.ts'
 import { methods } from '../core/provider.ts'
 import { problems } from '../core/problem.ts'
+import type { Launch } from '../flows/launch-order.ts'
 import type { EventRow } from '../store/rows.ts'
 
 /**
@@ -54,28 +55,36 @@ export const paymentSchema = z
   })
   .meta({ id: 'Payment', description: 'One attempt to pay an order through one channel.' })
 
-export const orderSchema = z
-  .strictObject({
-    id: z.string(),
-    merchant_order_no: z.string(),
-    status: z.enum(orderChain),
-    amount,
-    currency,
-    subject: z.string(),
-    refunded: amount,
-    refund_status: z.enum(['none', 'partial', 'full']),
-    refundable: amount,
-    paid_payment_id: z.string().nullable(),
-    current_payment_id: z.string().nullable(),
-    return_url: z.string().nullable(),
-    metadata: z.record(z.string(), z.string()).nullable(),
-    expires_at: instant,
-    created_at: instant,
-    paid_at: instant.nullable(),
-    closed_at: instant.nullable(),
-    payments: z.array(paymentSchema),
-    refunds: z.array(refundSchema),
-  })
+const orderSnapshot = z.strictObject({
+  id: z.string(),
+  merchant_order_no: z.string(),
+  status: z.enum(orderChain),
+  amount,
+  currency,
+  subject: z.string(),
+  refunded: amount,
+  refund_status: z.enum(['none', 'partial', 'full']),
+  refundable: amount,
+  paid_payment_id: z.string().nullable(),
+  current_payment_id: z.string().nullable(),
+  return_url: z.string().nullable(),
+  metadata: z.record(z.string(), z.string()).nullable(),
+  expires_at: instant,
+  created_at: instant,
+  paid_at: instant.nullable(),
+  closed_at: instant.nullable(),
+  payments: z.array(paymentSchema),
+  refunds: z.array(refundSchema),
+})
+
+/** An order as events carry it: where the payer pays is nothing to pass around. */
+export const orderSnapshotSchema = orderSnapshot.meta({
+  id: 'OrderSnapshot',
+  description: 'An order as it was when something happened to it.',
+})
+
+export const orderSchema = orderSnapshot
+  .extend({ cashier_url: z.string().describe('Where the payer pays: send the payer there, and nobody else.') })
   .meta({ id: 'Order', description: 'What you want paid, once, with every attempt and refund.' })
 
 export const eventSchema = z
@@ -86,7 +95,7 @@ export const eventSchema = z
     schema_version: z.int(),
     sequence: z.int().describe('Counts your events without gaps.'),
     subject_id: z.string(),
-    data: z.strictObject({ order: orderSchema }),
+    data: z.strictObject({ order: orderSnapshotSchema }),
   })
   .meta({ id: 'Event', description: 'Something that happened; the body of a webhook.' })
 
@@ -115,12 +124,37 @@ export const invocationSchema = z
     }),
     z.strictObject({ kind: z.literal('redirect'), url: text }),
     z.strictObject({ kind: z.literal('qr'), content: text }),
+    z.strictObject({ kind: z.literal('miniprogram'), userName: text, path: text, scheme: text.optional() }),
   ])
   .meta({ id: 'Invocation', description: "What the payer's device needs to start paying. Proof of nothing." })
 
 export const startedPaymentSchema = z
   .strictObject({ payment: paymentSchema, invocation: invocationSchema })
   .meta({ id: 'StartedPayment' })
+
+export const launchSchema = z
+  .union([
+    z.strictObject({
+      kind: z.literal('miniprogram'),
+      user_name: text.describe('userName of WXLaunchMiniProgramReq.'),
+      path: text.describe('path of WXLaunchMiniProgramReq, with its query.'),
+      expires_at: instant,
+    }),
+    z.strictObject({
+      kind: z.enum(['url_link', 'scheme', 'plain_scheme']),
+      url: text.describe('For a link that the payer taps; browsers block jumps that nobody tapped.'),
+      expires_at: instant,
+    }),
+  ])
+  .meta({ id: 'Launch', description: 'What opens the mini-program for one order. Who has it can pay: never log it.' })
+
+/** A launch as merchants receive it. */
+export function launchResource(launch: Launch): z.output<typeof launchSchema> {
+  const expires_at = new Date(launch.expiresAt).toISOString()
+  return launch.kind === 'miniprogram'
+    ? { kind: launch.kind, user_name: launch.userName, path: launch.path, expires_at }
+    : { kind: launch.kind, url: launch.url, expires_at }
+}
 
 export const openidSchema = z.strictObject({ openid: z.string() }).meta({ id: 'Openid' })
 

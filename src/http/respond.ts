@@ -66,7 +66,12 @@ export function onlyMethods(...allowed: readonly string[]): RequestHandler {
   }
 }
 
-/** For paths that nobody answered. */
+/** For paths that nobody answered, on the private listener. */
+export const noSuchPrivatePath: RequestHandler = () => {
+  throw new Problem('not-found', 'Here are /healthz, /readyz and /metrics.')
+}
+
+/** For paths that nobody answered, on the public listener. */
 export const noSuchPath: RequestHandler = () => {
   throw new Problem('not-found', 'There is nothing at this path. The paths are listed in /openapi.json.')
 }

@@ -6,12 +6,14 @@ import helmet from 'helmet'
 import { ulid } from 'ulid'
 import type { Context } from '../context.ts'
 import { createGate } from './authenticate.ts'
+import { cashierPages } from './cashier.ts'
 import { healthPages, type HealthOptions } from './health.ts'
 import { merchantApi, merchantOperations } from './merchant-api.ts'
+import { miniProgramApi } from './mini-program.ts'
 import { notificationDoors } from './notifications.ts'
 import { openApiDocument } from './openapi.ts'
 import { usualLimits, type Limits } from './rate-limits.ts'
-import { answerErrors, noSuchPath, onlyMethods, routeOf } from './respond.ts'
+import { answerErrors, noSuchPath, noSuchPrivatePath, onlyMethods, routeOf } from './respond.ts'
 
 /** Both listeners: the public one for merchants, providers and payers, the private one for health and metrics. */
 
@@ -21,7 +23,7 @@ export type GatewayServerOptions = {
   readonly version: string
   readonly health: HealthOptions
   readonly limits?: Partial<Limits>
-  /** Further doors at the public listener: cashier, mini-program, console. */
+  /** Further doors at the public listener: mini-program, console. */
   readonly doors?: readonly Router[]
 }
 
@@ -46,14 +48,16 @@ export function createGatewayServer(ctx: Context, options: GatewayServerOptions)
   outside.use(helmet())
   outside.use(notificationDoors(ctx, limits.notificationsAtOnce))
   outside.use(merchantApi(ctx, gate))
+  outside.use(miniProgramApi(ctx))
   outside.use(documents(ctx, options.version))
+  outside.use(cashierPages(ctx))
   for (const door of options.doors ?? []) outside.use(door)
   outside.use(noSuchPath)
   outside.use(answerErrors(ctx.log, ctx))
 
   const inside = bareApp(0)
   inside.use(healthPages(ctx, options.health))
-  inside.use(noSuchPath)
+  inside.use(noSuchPrivatePath)
   inside.use(answerErrors(ctx.log, ctx))
 
   const publicServer = createServer(outside)

@@ -2,16 +2,27 @@ import { Problem } from '../core/problem.ts'
 import type { Log } from '../core/provider.ts'
 import type { Transport, WireResponse } from '../core/transport.ts'
 
-/** Mini-program login code → openid (wechatpay.md 5.2). The app's secret travels in the query, so no URL is ever logged. */
+/**
+ * Mini-program login code or web authorisation code → openid (wechatpay.md 5.1 and 5.2). The app's secret travels in the
+ * query, so no URL is ever logged.
+ */
 
 /** What `Context` calls `Openids`. */
-export type LoginCodes = { byLoginCode(appid: string, code: string): Promise<string> }
+export type LoginCodes = {
+  byLoginCode(appid: string, code: string): Promise<string>
+  byAuthorizationCode(appid: string, code: string): Promise<{ readonly openid: string; readonly snapshot: boolean }>
+  authorizationPage(appid: string): string | undefined
+}
 
 export type WechatApp = {
   readonly secret: string
   /** Without trailing slash; https://api.weixin.qq.com outside the sandbox. */
   readonly baseUrl: string
+  /** Where a browser inside WeChat is sent to be authorised; WeChat's own page unless a sandbox says otherwise. */
+  readonly authorizeUrl?: string
 }
+
+const authorizeUrl = 'https://open.weixin.qq.com/connect/oauth2/authorize'
 
 const deadlineMs = 5_000
 const largestAnswer = 16 * 1024
@@ -57,24 +68,41 @@ function configuration(what: string): Reaction {
  */
 export function createOpenids(apps: Readonly<Record<string, WechatApp>>, transport: Transport, log: Log): LoginCodes {
   const known = new Map(Object.entries(apps))
+
+  async function openidOf(appid: string, code: string, way: Way): Promise<Exchanged & { readonly openid: string }> {
+    const app = known.get(appid)
+    if (app === undefined) {
+      throw new Problem(
+        'openid-rejected',
+        'The gateway does not know this appid. Use one of the applications in its configuration.',
+      )
+    }
+    let answer = await exchange(transport, log, app, appid, code, way)
+    if (answer.errcode === '-1') answer = await exchange(transport, log, app, appid, code, way)
+    if (answer.openid !== undefined) return { ...answer, openid: answer.openid }
+    throw problemOf(answer.errcode, log)
+  }
+
   return {
-    async byLoginCode(appid, code) {
+    byLoginCode: async (appid, code) => (await openidOf(appid, code, miniProgramLogin)).openid,
+    async byAuthorizationCode(appid, code) {
+      const { openid, snapshot } = await openidOf(appid, code, webAuthorisation)
+      return { openid, snapshot }
+    },
+    authorizationPage(appid) {
       const app = known.get(appid)
-      if (app === undefined) {
-        throw new Problem(
-          'openid-rejected',
-          'The gateway does not know this appid. Use one of the applications in its configuration.',
-        )
-      }
-      let answer = await exchange(transport, log, app, appid, code)
-      if (answer.errcode === '-1') answer = await exchange(transport, log, app, appid, code)
-      if (answer.openid !== undefined) return answer.openid
-      throw problemOf(answer.errcode, log)
+      return app === undefined ? undefined : (app.authorizeUrl ?? authorizeUrl)
     },
   }
 }
 
-type Exchanged = { readonly openid?: string; readonly errcode: string }
+/** How one kind of code is exchanged. */
+type Way = { readonly path: string; readonly codeName: string }
+
+const miniProgramLogin: Way = { path: '/sns/jscode2session', codeName: 'js_code' }
+const webAuthorisation: Way = { path: '/sns/oauth2/access_token', codeName: 'code' }
+
+type Exchanged = { readonly openid?: string; readonly snapshot: boolean; readonly errcode: string }
 
 async function exchange(
   transport: Transport,
@@ -82,9 +110,15 @@ async function exchange(
   app: WechatApp,
   appid: string,
   code: string,
+  way: Way,
 ): Promise<Exchanged> {
-  const query = new URLSearchParams({ appid, secret: app.secret, js_code: code, grant_type: 'authorization_code' })
-  const url = `${app.baseUrl}/sns/jscode2session?${query.toString()}`
+  const query = new URLSearchParams({
+    appid,
+    secret: app.secret,
+    [way.codeName]: code,
+    grant_type: 'authorization_code',
+  })
+  const url = `${app.baseUrl}${way.path}?${query.toString()}`
   let response: WireResponse
   try {
     const request = {
@@ -110,7 +144,7 @@ async function exchange(
   return readAnswer(response.body)
 }
 
-/** Only openid and errcode are looked at: the session_key goes no further than this function. */
+/** Only openid, errcode and the snapshot mark are looked at: session_key and tokens go no further than this function. */
 function readAnswer(body: Buffer): Exchanged {
   let answer: unknown
   try {
@@ -121,23 +155,33 @@ function readAnswer(body: Buffer): Exchanged {
   if (typeof answer !== 'object' || answer === null) throw silent()
   // Errors come with HTTP status 200 and an errcode; a success has none, or zero.
   const errcode: unknown = 'errcode' in answer ? answer.errcode : 0
-  if (errcode !== 0) return { errcode: typeof errcode === 'number' ? String(errcode) : 'unreadable' }
+  if (errcode !== 0) {
+    return { snapshot: false, errcode: typeof errcode === 'number' ? String(errcode) : 'unreadable' }
+  }
   const openid: unknown = 'openid' in answer ? answer.openid : undefined
   if (typeof openid !== 'string' || !openidShape.test(openid)) throw silent()
-  return { openid, errcode: '0' }
+  // A snapshot page's payer is virtual and cannot pay (wechatpay.md 5.1).
+  const snapshot = 'is_snapshotuser' in answer && (answer.is_snapshotuser === 1 || answer.is_snapshotuser === '1')
+  return { openid, snapshot, errcode: '0' }
 }
 
 function problemOf(errcode: string, log: Log): Problem {
   const reaction = Object.hasOwn(reactions, errcode) ? reactions[errcode] : undefined
   if (reaction === undefined) {
     log.warn('WeChat refused a login for a reason we do not know', { operation: 'openid', providerCode: errcode })
-    return new Problem('openid-rejected', 'WeChat refused the login code. Call wx.login() again and send the new code.')
+    const detail = 'WeChat refused the login code. Call wx.login() again and send the new code.'
+    return new Problem('openid-rejected', detail, refusedWith(errcode))
   }
   if (reaction.kind === 'configuration') {
     log.error('WeChat does not accept our application', { operation: 'openid', providerCode: errcode })
   }
   if (reaction.kind === 'later') return new Problem('provider-unavailable', reaction.detail, { retryAfter: 60 })
-  return new Problem('openid-rejected', reaction.detail)
+  return new Problem('openid-rejected', reaction.detail, refusedWith(errcode))
+}
+
+/** The number travels with the problem: who sent a payer to be authorised decides by it whether to try once more. */
+function refusedWith(errcode: string) {
+  return { provider: { channel: 'wechat-login', reason: 'openid', code: errcode } }
 }
 
 function silent(): Problem {

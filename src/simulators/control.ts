@@ -67,6 +67,7 @@ const acts: Readonly<Record<string, { usage: string; run: Act }>> = {
 }
 
 const listOf = (parts: ControlParts): string[] => [
+  'POST /_sim/pay?payment',
   ...Object.entries(acts).map(([name, act]) => `${name}${act.usage && '?'}${act.usage}`),
   ...parts.usage,
 ]
@@ -90,12 +91,38 @@ li{margin:.3rem 0;overflow-wrap:anywhere}</style></head><body><h1>Simulators: co
   }
 }
 
+/**
+ * Pays whoever's payment it is: the number is known to one provider only. A merchant's id with its underscore is taken
+ * as well, so that a person can paste what the gateway answered.
+ */
+async function payAnywhere(parts: ControlParts, request: SimRequest): Promise<SimResponse> {
+  const number = (parametersOf(request)['payment'] ?? '').replace('_', '')
+  if (!/^[A-Za-z0-9-]{1,64}$/.test(number))
+    return no('payment is the number that the provider was given, or the id of the payment')
+  for (const [path, name] of [
+    ['/_sim/wechat-pay/pay', 'out_trade_no'],
+    ['/_sim/huifu/pay', 'req_seq_id'],
+  ] as const) {
+    const query = `${name}=${number}`
+    const answer = await firstAnswer(parts.doors, {
+      ...request,
+      path,
+      query,
+      target: `${path}?${query}`,
+      body: Buffer.alloc(0),
+    })
+    if (answer !== undefined && answer.status !== 404) return answer
+  }
+  return jsonResponse(404, { error: `no simulated provider knows a payment ${number}` })
+}
+
 /** /_sim on a port of its own (design.md 14): never mixed with the protocol. */
 export function createControlDoor(parts: ControlParts): SimHandler {
   return async (request) => {
     try {
       if (request.method === 'GET' && /^\/(_sim\/?)?$/.test(request.path)) return index(parts, request)
       const name = `${request.method} ${request.path}`
+      if (name === 'POST /_sim/pay') return await payAnywhere(parts, request)
       const act = Object.hasOwn(acts, name) ? acts[name] : undefined
       if (act) return act.run(parts, parametersOf(request))
       const answer = await firstAnswer(parts.doors, request)

@@ -21,6 +21,8 @@ export type SimResponse = {
   headers: Record<string, string>
   body: Buffer | string
   fault?: 'hang' | 'reset' | 'truncate'
+  /** Set-Cookie lines, each of which is a header of its own. */
+  cookies?: readonly string[]
   /** Real milliseconds before the answer is sent. */
   delayMs?: number
 }
@@ -65,7 +67,8 @@ async function send(res: ServerResponse, answer: SimResponse): Promise<void> {
   }
   const body = Buffer.isBuffer(answer.body) ? answer.body : Buffer.from(answer.body, 'utf8')
   const length: Record<string, string> = answer.status === 204 ? {} : { 'Content-Length': String(body.length) }
-  res.writeHead(answer.status, { ...length, ...answer.headers })
+  const cookies = answer.cookies === undefined ? {} : { 'Set-Cookie': [...answer.cookies] }
+  res.writeHead(answer.status, { ...length, ...answer.headers, ...cookies })
   if (answer.fault === 'truncate') {
     // The promised length never arrives. Nothing to cut means the connection simply ends.
     res.write(body.subarray(0, Math.floor(body.length / 2)), () => res.socket?.destroy())

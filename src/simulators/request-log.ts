@@ -46,6 +46,13 @@ const OPERATIONS: readonly (readonly [RegExp, string])[] = [
   [/\/domestic\/refunds\/[^/]+$|\/refundquery$/, 'refundQuery'],
   [/^\/v3\/certificates$/, 'certificates'],
   [/^\/sns\/|^\/connect\//, 'login'],
+  [/^\/cgi-bin\/(token|stable_token)$/, 'accessToken'],
+  [/^\/wxa\/generate/, 'link'],
+  [/^\/wxa\/query/, 'linkQuery'],
+  [/\/hosting\/payment\/preorder$/, 'preorder'],
+  [/\/hosting\/payment\/queryorderinfo$/, 'query'],
+  [/\/hosting\/payment\/htRefund$/, 'refund'],
+  [/\/hosting\/payment\/queryRefundInfo$/, 'refundQuery'],
 ]
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -8,6 +8,7 @@ import { createHuifuSimulator } from './huifu/simulator.ts'
 import { makeCredentials, openCredentials, type Credentials } from './keys.ts'
 import { createNotifier, type Notifier } from './notifier.ts'
 import { createRequestLog } from './request-log.ts'
+import { startWechatBrowser, type WechatBrowser } from './wechat-browser/browser.ts'
 import { createWechatPaySimulator } from './wechat-pay/simulator.ts'
 
 export type SimulatorsOptions = {
@@ -26,6 +27,8 @@ export type SimulatorsOptions = {
   seed?: number
   /** Signs with node:crypto instead of jsrsasign; for load tests. */
   fastCrypto?: boolean
+  /** A fake WeChat that shows the pages of this gateway; `port` 0 or absent: any free one. Absent: none. */
+  browser?: { gatewayUrl: string; port?: number }
   now?: () => number
   log?: (line: string) => void
 }
@@ -33,6 +36,8 @@ export type SimulatorsOptions = {
 export type Simulators = {
   apiUrl: string
   controlUrl: string
+  /** The fake WeChat; undefined unless it was asked for. */
+  browser: WechatBrowser | undefined
   credentials: Credentials
   clock: Clock
   chaos: Chaos
@@ -40,24 +45,34 @@ export type Simulators = {
   close(): Promise<void>
 }
 
-/** The Huifu simulator's acts; an order is named by req_date&req_seq_id or by hf_seq_id. */
+/** The Huifu simulator's acts; an order is named by req_seq_id (with req_date where two days share it), hf_seq_id or pay_package; a refund by its own numbers. */
 const HUIFU_USAGE = [
-  'POST /_sim/huifu/pay?order[&coupon][&late]',
-  'POST /_sim/huifu/fail?order[&message]',
-  ...['expire', 'hold', 'unfreeze'].map((act) => `POST /_sim/huifu/${act}?order`),
-  ...['post', 'close', 'refund'].map((act) => `POST /_sim/huifu/${act}?order&result`),
+  'POST /_sim/huifu/pay?req_seq_id[&coupon][&late][&openid]',
+  'POST /_sim/huifu/fail?req_seq_id[&message]',
+  ...['expire', 'hold', 'unfreeze'].map((act) => `POST /_sim/huifu/${act}?req_seq_id`),
+  ...['post', 'close', 'refund'].map((act) => `POST /_sim/huifu/${act}?req_seq_id&result`),
   'POST /_sim/huifu/balance?fen',
   'POST /_sim/huifu/webhook?url[&remove]',
-  'POST /_sim/huifu/notify?order[&times][&mutate]',
+  'POST /_sim/huifu/notify?req_seq_id[&times][&mutate]',
   'POST /_sim/huifu/options',
   'GET /_sim/huifu/books',
   'GET /_sim/huifu/wallet?hf_seq_id',
+  'GET /_sim/huifu/order?req_seq_id|pay_package|pre_order_id|t',
 ]
 
 const wechatBooks = (folder: string | undefined): { books?: string } =>
   folder === undefined ? {} : { books: join(folder, 'wechat-pay', 'books.json') }
 const huifuBooks = (folder: string | undefined): { books?: string } =>
   folder === undefined ? {} : { books: join(folder, 'huifu', 'books.json') }
+
+async function startBrowser(
+  { browser, host = '127.0.0.1', log = () => undefined }: SimulatorsOptions,
+  controlUrl: string,
+  credentials: Credentials,
+): Promise<WechatBrowser | undefined> {
+  if (browser === undefined) return undefined
+  return startWechatBrowser({ host, log, ...browser, controlUrl, credentials: credentials.wechatPay })
+}
 
 /**
  * Starts every simulator: their APIs on one port, the control door on another.
@@ -113,9 +128,18 @@ export async function startSimulators(options: SimulatorsOptions): Promise<Simul
   }
   urls.apiUrl = servers[0]?.url ?? ''
   urls.controlUrl = servers[1]?.url ?? ''
+  huifu.setAddresses({ api: urls.apiUrl, control: urls.controlUrl })
+  const browser = await startBrowser(options, urls.controlUrl, credentials).catch(async (error: unknown) => {
+    await close()
+    throw error
+  })
+  if (browser !== undefined) {
+    servers.push(browser)
+    wechat.setPlayer(browser.url)
+  }
   if (folder !== undefined) {
     const text = `${JSON.stringify(openCredentials(credentials, urls), null, 2)}\n`
     writeFileSync(join(folder, 'credentials.json'), text, { mode: 0o600 })
   }
-  return { ...urls, credentials, clock, chaos, notifier, close }
+  return { ...urls, browser, credentials, clock, chaos, notifier, close }
 }

@@ -22,6 +22,11 @@ export async function orderById(db: Knex, orderId: string): Promise<Order | unde
   return db<Order>('orders').where({ id: orderId }).first()
 }
 
+/** The order behind a link to the cashier. The token is random and long, and is all that the link's holder has. */
+export async function orderByCashierToken(db: Knex, token: string): Promise<Order | undefined> {
+  return db<Order>('orders').where({ cashier_token: token }).first()
+}
+
 /** Newest first, strictly after the given order in that sequence. */
 export async function listOrders(
   db: Knex,

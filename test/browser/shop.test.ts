@@ -83,6 +83,7 @@ describe('the demo shop in a browser', function () {
       controlPort: await freePort(),
       shop: true,
       shopPort,
+      wechatPort: await freePort(),
       folder: join(folder, 'sandbox'),
       timeScale: config.timeScale,
       chaos: false,

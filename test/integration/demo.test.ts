@@ -89,7 +89,7 @@ describe('the sandbox', function () {
     ports = { gateway: await freeHuifuPort(), shop: await freePort(), control: await freePort() }
     words = ['--folder', folder, '--port', String(ports.gateway), '--private-port', String(await freePort())]
     words.push('--simulators-port', String(await freePort()), '--control-port', String(ports.control))
-    words.push('--shop-port', String(ports.shop))
+    words.push('--shop-port', String(ports.shop), '--wechat-port', String(await freePort()))
   })
 
   afterEach(async () => {
@@ -129,6 +129,7 @@ describe('the sandbox', function () {
     const config = await readFile(join(folder, 'gateway.json'), 'utf8')
     const free = async () => String(await freePort())
     const own = ['--simulators-port', await free(), '--control-port', await free(), '--private-port', await free()]
+    own.push('--wechat-port', await free())
     const gatewayPort = String(await freeHuifuPort())
     const shopTaken = start('--port', gatewayPort, ...own)
     expect(await shopTaken.ended).to.equal(1)

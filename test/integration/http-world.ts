@@ -81,6 +81,7 @@ export async function startWorld(database: TestDatabase, options: Partial<Gatewa
     provider: obedientProvider(() => hooks.onNotification()),
     notifyUrl: 'https://pay.example/notify/main/segment',
     sandbox: true,
+    appLaunch: 'miniprogram',
   }
   const merchants: Merchant[] = ['acme', 'other'].map((id) => ({
     id,
@@ -128,6 +129,17 @@ export async function startWorld(database: TestDatabase, options: Partial<Gatewa
           isOurs ? new Error('inner CANARY detail') : new Problem('openid-rejected', 'Call wx.login() again.'),
         )
       },
+      byAuthorizationCode: () => Promise.reject(new Problem('openid-rejected', 'Not in this world.')),
+      authorizationPage: () => undefined,
+    },
+    cashier: { precreate: true, defaultLanguage: 'zh-CN' },
+    launches: {
+      miniProgram: () => undefined,
+      issue: () => '',
+      read: () => undefined,
+      link: () => Promise.resolve({ kind: 'refused', errcode: 'none' }),
+      sealLink: () => '',
+      openLink: () => undefined,
     },
     metrics,
     poke: () => {},

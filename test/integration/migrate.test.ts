@@ -42,18 +42,19 @@ for (const database of databases) {
       try {
         // What a build leaves behind: the same names ending in .js, with maps and declarations beside them.
         writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
-        writeFileSync(join(folder, '0001_ledger.js'), 'throw new Error("applied already")')
+        for (const name of ['0001_ledger', '0002_payer'])
+          writeFileSync(join(folder, `${name}.js`), 'throw new Error("applied already")')
         writeFileSync(join(folder, '0001_ledger.js.map'), '{}')
         writeFileSync(join(folder, '0001_ledger.d.ts'), '')
         writeFileSync(
-          join(folder, '0002_later.js'),
+          join(folder, '0003_later.js'),
           "export const up = (db) => db.schema.createTable('later', (t) => { t.integer('a') })\nexport const down = () => {}",
         )
         const [, applied] = (await open.db.migrate.latest({ migrationSource: migrationSource(folder) })) as [
           number,
           string[],
         ]
-        expect(applied).to.deep.equal(['0002_later'])
+        expect(applied).to.deep.equal(['0003_later'])
         expect(await open.db('later').select('a')).to.deep.equal([])
       } finally {
         rmSync(folder, { recursive: true })

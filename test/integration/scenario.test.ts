@@ -20,9 +20,14 @@ function shapeOf(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, shapeOf(item)]))
 }
 
-/** Ids, times and the two things a channel may call its own are set aside; everything else is compared by value. */
+/** Ids, times, the page of the very order and the two things a channel may call its own are set aside; everything else is compared by value. */
 function valuesOf(value: unknown, key = ''): unknown {
-  if (/(_at|id|_no|timestamp|sequence)$/.test(key) || key === 'channel' || key === 'account_status')
+  if (
+    /(_at|id|_no|timestamp|sequence)$/.test(key) ||
+    key === 'channel' ||
+    key === 'cashier_url' ||
+    key === 'account_status'
+  )
     return value === null ? null : `<${key}>`
   if (Array.isArray(value)) return value.map((item) => valuesOf(item))
   if (typeof value !== 'object' || value === null) return value

@@ -91,14 +91,24 @@ export function contextOf(ledger: Ledger, provider: Provider, more: Partial<Cont
     merchants: { get: (id) => (id === shop.id ? shop : undefined), keyByDigest: () => undefined, ids: () => [shop.id] },
     metrics: { count() {}, observe() {} },
     poke() {},
-    openids: { byLoginCode: unscripted },
+    openids: { byLoginCode: unscripted, byAuthorizationCode: unscripted, authorizationPage: () => undefined },
+    launches: {
+      miniProgram: () => undefined,
+      issue: () => '',
+      read: () => undefined,
+      link: unscripted,
+      sealLink: (url) => url,
+      openLink: () => undefined,
+    },
+    cashier: { precreate: true, defaultLanguage: 'zh-CN' },
     postWebhook: () => Promise.resolve({ kind: 'answered', status: 204, excerpt: '' }),
     ...more,
   }
 }
 
 export function channelOf(provider: Provider): Channel {
-  return { id: 'main', version: 1, provider, notifyUrl: 'https://pay.example/notify/main/x', sandbox: false }
+  const notifyUrl = 'https://pay.example/notify/main/x'
+  return { id: 'main', version: 1, provider, notifyUrl, sandbox: false, appLaunch: 'miniprogram' }
 }
 
 export function ids(ledger: Ledger) {

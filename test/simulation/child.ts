@@ -1,10 +1,10 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FromGateway, ToGateway } from '../gateway-process.ts'
 import type { ConfigJson, World } from '../harness.ts'
+import { freePort } from '../../src/cli/ports.ts'
 
 /** Gateway processes over the database, folder and simulators of a world. */
 
@@ -116,16 +116,4 @@ async function configFor(world: World, port: number): Promise<string> {
   const path = join(world.folder, `gateway-${String(port)}.json`)
   writeFileSync(path, JSON.stringify(config))
   return path
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const probe = createServer()
-    probe.once('error', fail)
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address()
-      const port = typeof address === 'object' && address !== null ? address.port : 0
-      probe.close(() => done(port))
-    })
-  })
 }

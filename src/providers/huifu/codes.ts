@@ -34,7 +34,7 @@ const anyQuery: readonly Operation[] = ['query', 'close_query', 'refund_query']
 const undecided: readonly Rule[] = [
   { on: ['close', 'close_query'], code: /^20000000$/, verdict: 'repeated' },
   // "Duplicate" means that an earlier request with this number was taken: never a failure (4.7).
-  { code: /^20000000$/, verdict: 'unknown' },
+  { code: /^(?:20000000|99010002)$/, verdict: 'unknown' },
   { code: /^(?:91111119|98888888|99999999)$/, verdict: 'unknown' },
   // A number of another day may have been taken on its own day: query the old one first (design.md 20.1).
   { code: /^10000000$/, text: /请求日期必须是当前日期/, verdict: 'unknown' },
@@ -95,6 +95,8 @@ const ofClose: readonly Rule[] = [
     cure: 'Huifu closes no order in its first minute',
   },
   { on: ['close'], code: /^(?:23000000|10000016|23000001|20000004)$/, verdict: 'final' },
+  // Hosted closes: ended or asked for before, and not found (11.2); the order's own query knows which.
+  { on: ['close'], code: /^(?:30000001|99010003)$/, verdict: 'final' },
   { on: ['close'], code: /^23000004$/, verdict: 'unsupported', cure: 'Huifu closes WeChat and Alipay orders only' },
   { on: ['close'], code: /^10000018$/, verdict: 'unknown' },
 ]
@@ -133,6 +135,13 @@ const ofRefund: readonly Rule[] = [
 ]
 
 const ofOthers: readonly Rule[] = [
+  {
+    on: ['prepay'],
+    code: /^90000000$/,
+    text: /scheme/i,
+    verdict: 'misconfigured',
+    cure: 'WeChat gives no scheme for the hosted mini-program, which was changed or banned: ask Huifu',
+  },
   { on: anyQuery, code: /^(?:23000001|20000004)$/, verdict: 'absent' },
   {
     on: ['prepay'],

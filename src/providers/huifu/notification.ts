@@ -8,7 +8,7 @@ import { strictText } from './envelope.ts'
 import { paymentFactOf, refundFactOf } from './facts.ts'
 import { readForm } from './form.ts'
 import { firstText, parseLossless, textOf, type JsonObject } from './lossless.ts'
-import type { HuifuSettings } from './settings.ts'
+import { isHosted, type HuifuSettings } from './settings.ts'
 
 /**
  * Messages from Huifu. The door decides the verifier, never the message: RSA over the exact `resp_data` at the
@@ -49,8 +49,14 @@ function readNotice(settings: HuifuSettings, message: NotificationMessage): Noti
   const fact = factOf(kind, data, number)
   if (fact === undefined) return { eventId, standing: 'evidence', facts: [], reply }
   // The signature covers no time, so a captured message is genuine for ever (design.md 18.9, reliability.md T10).
-  if (settings.confirm === 'before') return { eventId, standing: 'hint', facts: [fact], reply }
+  // A hosted order's query says nothing of crediting, so its account notification is the only witness there is (11.2).
+  const onlyWitness = kind === 'payment.2' && isHosted(settings, 'wechat_mini') && isMini(data)
+  if (settings.confirm === 'before' && !onlyWitness) return { eventId, standing: 'hint', facts: [fact], reply }
   return { eventId, standing: 'evidence', confirm: true, facts: [fact], reply }
+}
+
+function isMini(data: JsonObject): boolean {
+  return firstText(data, 'trans_type', 'trade_type') === 'T_MINIAPP'
 }
 
 type Kind = 'payment.1' | 'payment.2' | 'unfreeze' | 'refund' | 'other'

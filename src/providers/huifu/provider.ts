@@ -17,20 +17,22 @@ import {
   type RefundRef,
   type RefundRequest,
 } from '../../core/provider.ts'
-import { caller, processed, refusalOf, rejected, type Answer, type Call } from './call.ts'
-import { readCode, readFailure, type Operation } from './codes.ts'
+import { caller, processed, refusalOf, rejected, type Answer } from './call.ts'
+import { readFailure } from './codes.ts'
 import { optional, requireEcho, type Echo } from './echo.ts'
 import { paymentFactOf, refundFactOf } from './facts.ts'
+import { closeHosted, ownNumber, prepayHosted, queryHosted, type HuifuChannel } from './hosting.ts'
 import { invocationOf } from './invocation.ts'
+import { accepted, detail, originalEchoes, ownEchoes, subject, verdictOf } from './judge.ts'
 import { textOf } from './lossless.ts'
 import { notificationReader } from './notification.ts'
 import { closeData, locatesByTransaction, prepayData, queryData, refundData, refundQueryData } from './requests.ts'
-import { readSettings, type HuifuSettings } from './settings.ts'
-import { detailOf, plainWords, words } from './wording.ts'
+import { isHosted, readSettings, type HuifuSettings } from './settings.ts'
+import { plainWords, words } from './wording.ts'
 
 /** Huifu Dougong's aggregated payments: v3 `jspay` and v4 `create` behind one adapter (design.md 18.11). */
 
-type Channel = { readonly settings: HuifuSettings; readonly call: Call; readonly sandbox: boolean }
+type Channel = HuifuChannel
 
 // A WeChat prepay lives about two hours (huifu-dougong.md 4.2); a payer is not offered one that is about to end.
 const prepayLife_ms = 90 * 60_000
@@ -38,13 +40,14 @@ const prepayLife_ms = 90 * 60_000
 /** Builds the adapter of one channel. @throws Error listing every fault of the settings */
 export const huifu: ProviderFactory = (given: unknown, tools: ProviderTools): Provider => {
   const settings = readSettings(given, tools.sandbox)
-  const channel: Channel = { settings, call: caller(settings, tools), sandbox: tools.sandbox }
+  const channel: Channel = { settings, call: caller(settings, tools), sandbox: tools.sandbox, now: tools.now }
+  const hosted = (method: Method) => isHosted(settings, method)
   return {
     methods: methodsOf(settings),
     rules: rulesOf(tools.timeScale),
-    prepay: (request, signal) => prepay(channel, request, signal),
-    queryPayment: (payment, signal) => queryPayment(channel, payment, signal),
-    closePayment: (close, signal) => closePayment(channel, close, signal),
+    prepay: (request, signal) => (hosted(request.method) ? prepayHosted : prepay)(channel, request, signal),
+    queryPayment: (payment, signal) => (hosted(payment.method) ? queryHosted : queryPayment)(channel, payment, signal),
+    closePayment: (close, signal) => (hosted(close.method) ? closeHosted : closePayment)(channel, close, signal),
     refund: (request, signal) => refund(channel, request, signal),
     queryRefund: (ref, signal) => queryRefund(channel, ref, signal),
     readNotification: notificationReader(settings),
@@ -55,7 +58,9 @@ function methodsOf(settings: HuifuSettings): Readonly<Partial<Record<Method, Met
   const { wechat_jsapi: jsapi, wechat_mini: mini } = settings.methods
   return {
     ...(jsapi === undefined ? {} : { wechat_jsapi: { currencies: ['CNY'], openidOf: jsapi.appid } }),
-    ...(mini === undefined ? {} : { wechat_mini: { currencies: ['CNY'], openidOf: mini.appid } }),
+    ...(mini === undefined
+      ? {}
+      : { wechat_mini: { currencies: ['CNY'], ...('appid' in mini ? { openidOf: mini.appid } : { hosted: true }) } }),
   }
 }
 
@@ -184,11 +189,13 @@ async function readClose(
   return undefined
 }
 
-/** huifu-dougong.md 7.1 and 7.2. */
+/** huifu-dougong.md 7.1 and 7.2; for hosted payments 11.2, which differs in the path alone. */
 async function refund(channel: Channel, request: RefundRequest, signal: AbortSignal): Promise<RefundFact> {
   const { settings, call } = channel
   const data = refundData(settings, request, channel.sandbox)
-  const path = `/${settings.api}/trade/payment/scanpay/refund`
+  const path = isHosted(settings, request.payment.method)
+    ? '/v2/trade/hosting/payment/htRefund'
+    : `/${settings.api}/trade/payment/scanpay/refund`
   const answer = await call('refund', path, data, signal, { refundId: request.refundId })
   const echoes = [...ownEchoes(settings, data), ...originalEchoes(request.payment)]
   accepted('refund', answer, echoes)
@@ -199,11 +206,14 @@ async function refund(channel: Channel, request: RefundRequest, signal: AbortSig
   return fact
 }
 
-/** huifu-dougong.md 7.3. */
+/** huifu-dougong.md 7.3; for hosted payments 11.2, where the query has a number of its own. */
 async function queryRefund(channel: Channel, ref: RefundRef, signal: AbortSignal): Promise<RefundFact> {
   const { settings, call } = channel
-  const data = refundQueryData(settings, ref)
-  const path = `/${settings.api}/trade/payment/scanpay/refundquery`
+  const hosted = isHosted(settings, ref.payment.method)
+  const data = { ...refundQueryData(settings, ref), ...(hosted ? ownNumber(channel, ref.submission.number) : {}) }
+  const path = hosted
+    ? '/v2/trade/hosting/payment/queryRefundInfo'
+    : `/${settings.api}/trade/payment/scanpay/refundquery`
   const answer = await call('refund_query', path, data, signal, { refundId: ref.refundId })
   const echoes: Echo[] = [
     { names: ['huifu_id'], value: settings.huifuId, must: false },
@@ -219,54 +229,4 @@ async function queryRefund(channel: Channel, ref: RefundRef, signal: AbortSignal
   const fact = refundFactOf(answer.data, subject(ref), 'org_hf_seq_id')
   if (fact === undefined) throw new ProviderUnknown('huifu refund_query: an answer without a known state', answer.code)
   return fact
-}
-
-/**
- * Was the create or refund taken?
- * @returns true when it was processed and has not failed; false when it is verifiably in state F
- * @throws ProviderRejected or ProviderUnknown for a refusal; ProviderUnknown for the answer to another request
- */
-function accepted(operation: 'prepay' | 'refund', answer: Answer, echoes: readonly Echo[]): boolean {
-  const failed = textOf(answer.data, 'trans_stat') === 'F'
-  if (processed(answer)) {
-    requireEcho(operation, answer, echoes)
-    return !failed
-  }
-  // 90000000 covers everything from a risk refusal to a crash; only together with F does it say that nothing moved (16.1).
-  if (answer.code === '90000000' && failed && verdictOf(operation, answer) === 'unknown') {
-    requireEcho(operation, answer, echoes)
-    return false
-  }
-  requireEcho(operation, answer, optional(echoes))
-  throw refusalOf(operation, answer)
-}
-
-function verdictOf(operation: Operation, answer: Answer): ReturnType<typeof readCode>['verdict'] {
-  return readCode(operation, answer.code, words(answer.data)).verdict
-}
-
-/** The keys of the request itself, which Huifu repeats in create, refund and close answers (4.7, 6.1, 7.2). */
-function ownEchoes(settings: HuifuSettings, data: Readonly<Record<string, string | undefined>>): readonly Echo[] {
-  return [
-    { names: ['huifu_id'], value: settings.huifuId, must: true },
-    { names: ['req_seq_id'], value: data['req_seq_id'] ?? '', must: true },
-    { names: ['req_date'], value: data['req_date'] ?? '', must: false },
-  ]
-}
-
-/** The keys of the payment that a close or refund is about. */
-function originalEchoes(payment: PaymentRef): readonly Echo[] {
-  return [
-    { names: ['org_req_seq_id'], value: providerNumber(payment.paymentId), must: false },
-    { names: ['org_req_date'], value: compactDay(payment.createdAt), must: false },
-  ]
-}
-
-function subject(ref: RefundRef): { refundId: string; paymentId: string; submissionNumber: string } {
-  return { refundId: ref.refundId, paymentId: ref.payment.paymentId, submissionNumber: ref.submission.number }
-}
-
-function detail(answer: Answer): { readonly detail?: string } {
-  const text = detailOf(answer.data)
-  return text === undefined ? {} : { detail: text }
 }

@@ -19,7 +19,7 @@ import type { HuifuSettings } from './settings.ts'
  * so that a request repeated tomorrow is the request of today (design.md 6.7 and 20.1; huifu-dougong.md 3).
  */
 
-type RequestData = Data & { readonly huifu_id: string }
+export type RequestData = Data & { readonly huifu_id: string }
 
 const tradeTypes: Partial<Record<Method, { readonly type: string; readonly method: 'wechat_jsapi' | 'wechat_mini' }>> =
   {
@@ -33,7 +33,8 @@ const tradeTypes: Partial<Record<Method, { readonly type: string; readonly metho
  */
 export function prepayData(settings: HuifuSettings, request: PrepayRequest, sandbox: boolean): RequestData {
   const trade = tradeTypes[request.method]
-  const appid = trade === undefined ? undefined : settings.methods[trade.method]?.appid
+  const offered = trade === undefined ? undefined : settings.methods[trade.method]
+  const appid = offered !== undefined && 'appid' in offered ? offered.appid : undefined
   if (trade === undefined || appid === undefined) {
     throw new ProviderRejected('unsupported', 'METHOD', `this Huifu channel does not offer ${request.method}`)
   }
@@ -126,7 +127,7 @@ export function refundQueryData(settings: HuifuSettings, refund: RefundRef): Req
   }
 }
 
-function yuanOf(amount: PrepayRequest['amount']): string {
+export function yuanOf(amount: PrepayRequest['amount']): string {
   if (amount.currency !== 'CNY') throw new ProviderRejected('unsupported', 'CURRENCY', 'Huifu takes CNY only')
   requireAmount(amount)
   return printYuan(amount.amount)
@@ -147,7 +148,7 @@ export function safeText(text: string, length: number): string {
 }
 
 /** huifu-dougong.md 13.1: no query string, default ports or 8000 to 9005. Otherwise notifications silently never come. */
-function checkedNotifyUrl(text: string, longest: number, sandbox: boolean): string {
+export function checkedNotifyUrl(text: string, longest: number, sandbox: boolean): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   const port = url === undefined || url.port === '' ? undefined : Number.parseInt(url.port, 10)
   const reachable = port === undefined || (port >= 8000 && port <= 9005) || sandbox

@@ -1,5 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import { z } from 'zod'
+import type { Method } from '../../core/provider.ts'
 import { readPrivateKey, readPublicKey } from '../../crypto/rsa.ts'
 
 /** What a Huifu channel needs from the configuration (huifu-dougong.md 0.2, 1.1, 2.6; design.md 18.9 and 18.11). */
@@ -51,7 +52,22 @@ const shape = z.strictObject({
   methods: z
     .strictObject({
       wechat_jsapi: z.strictObject({ appid }).optional(),
-      wechat_mini: z.strictObject({ appid }).optional(),
+      wechat_mini: z
+        .union(
+          [
+            z.strictObject({ appid }),
+            // Huifu's own mini-program, or one that Huifu runs for the merchant: no appid, no openid (huifu-dougong.md 11.1).
+            z.strictObject({
+              hosted: z.literal(true),
+              seqId: z
+                .string()
+                .regex(/^[A-Za-z0-9_-]{1,64}$/)
+                .optional(),
+            }),
+          ],
+          'give either the appid of your mini-program, or "hosted": true for Huifu\'s',
+        )
+        .optional(),
     })
     .refine(
       (methods) => methods.wechat_jsapi !== undefined || methods.wechat_mini !== undefined,
@@ -64,6 +80,12 @@ const shape = z.strictObject({
 export type HuifuSettings = Omit<z.output<typeof shape>, 'baseUrl'> & {
   /** No trailing slash. */
   readonly baseUrl: string
+}
+
+/** Does Huifu's mini-program collect payments of this method? Known for ever by the settings an attempt was made with. */
+export function isHosted(settings: HuifuSettings, method: Method): boolean {
+  const mini = settings.methods.wechat_mini
+  return method === 'wechat_mini' && mini !== undefined && 'hosted' in mini
 }
 
 /**

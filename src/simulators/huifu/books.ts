@@ -4,6 +4,15 @@ import { dirname } from 'node:path'
 /** Which family of paths an order was created through; the scene object and the answers differ (huifu-dougong.md 4.1). */
 export type Version = 'v2' | 'v3' | 'v4'
 
+/** What makes an order a hosted one: its pre-order, known before anybody pays (huifu-dougong.md 11.1). */
+export type HostedMarks = {
+  readonly kind: '1' | '3'
+  readonly preOrderId: string
+  readonly needScheme: boolean
+  /** The part of `scheme_code` by which WeChat finds the pre-order. */
+  readonly ticket: string
+}
+
 /** One payment order as Huifu sees it. All amounts are fen, all instants epoch milliseconds. */
 export type OrderRow = {
   readonly version: Version
@@ -41,6 +50,7 @@ export type OrderRow = {
   accountDueAt?: number
   lastRefundAt?: number
   unfrozenAt?: number
+  readonly hosted?: HostedMarks
 }
 
 /** One refund request that was accepted. */

@@ -11,6 +11,8 @@ export type Call = {
   readonly version: Version
   readonly data: ObjectNode
   readonly fields: Fields
+  /** Asked through the hosted paths, which know hosted orders only, as the others know only theirs. */
+  readonly hosted: boolean
 }
 
 /** An answer, and what must have happened before it is let out. */
@@ -69,7 +71,8 @@ export function locateOrder(
   const [date, number, hfSeqId] = [wanted(by.date), wanted(by.number), wanted(by.hfSeqId)]
   const [outOrder, partyOrder] = [wanted(by.outOrder), wanted(by.partyOrder)]
   const fits = (row: OrderRow): boolean =>
-    row.huifuId === huifuId &&
+    (row.hosted !== undefined) === call.hosted &&
+    (huifuId === '' || row.huifuId === huifuId) &&
     (date === undefined || row.reqDate === date) &&
     (number === undefined || row.reqSeqId === number) &&
     (hfSeqId === undefined || row.hfSeqId === hfSeqId) &&

@@ -26,6 +26,7 @@ export function createControl(office: Office): SimHandler {
     if (wishes === undefined) return complain(400, 'the body is neither a form nor a flat JSON object')
     if (request.method === 'GET' && verb === 'books') return jsonResponse(200, accountOf(office))
     if (request.method === 'GET' && verb === 'wallet') return wallet(office, wishes)
+    if (request.method === 'GET' && verb === 'order') return show(office, wishes)
     const act = Object.hasOwn(acts, verb) ? acts[verb] : undefined
     if (act === undefined) return complain(404, 'no such act')
     return request.method === 'POST' ? act(office, wishes) : complain(405, 'acts are POST requests')
@@ -56,12 +57,22 @@ function wishesOf(request: SimRequest): Wishes | undefined {
 function orderOf(office: Office, wishes: Wishes): OrderRow | undefined {
   const [reqSeqId, reqDate] = [wishes.get('req_seq_id'), wishes.get('req_date')]
   const [hfSeqId, payPackage] = [wishes.get('hf_seq_id'), wishes.get('pay_package') ?? wishes.get('prepay_id')]
+  const preOrder = wishes.get('pre_order_id') ?? wishes.get('t')
   return findOrder(office, {
+    ...(preOrder === undefined ? {} : { preOrder }),
     ...(reqSeqId === undefined ? {} : { reqSeqId }),
     ...(reqDate === undefined ? {} : { reqDate }),
     ...(hfSeqId === undefined ? {} : { hfSeqId }),
     ...(payPackage === undefined ? {} : { payPackage }),
   })
+}
+
+/** What a wallet or a hosted cashier shows before the payer decides. */
+function show(office: Office, wishes: Wishes): SimResponse {
+  const order = orderOf(office, wishes)
+  if (order === undefined) return complain(404, 'no such order')
+  const state = order.transStat
+  return jsonResponse(200, { amount: order.amountFen, description: order.goodsDesc, state, reqSeqId: order.reqSeqId })
 }
 
 function refundOf(office: Office, wishes: Wishes): RefundRow | undefined {
@@ -102,6 +113,11 @@ const acts: Readonly<Record<string, Act>> = {
   pay: onOrder((office, order, wishes) => {
     const couponFen = wishes.has('coupon') ? wholeNumber(wishes.get('coupon')) : 0
     if (couponFen === undefined) return 'coupon is a whole number of fen'
+    // An order names who pays it; WeChat refuses anybody else (huifu-dougong.md 4.3).
+    const payer = wishes.get('openid')
+    if (payer !== undefined && order.subOpenId !== undefined && payer !== order.subOpenId) {
+      return '下单账号与支付账号不一致'
+    }
     return pay(office, order, { couponFen, late: isOn(wishes.get('late')) })
   }),
   fail: onOrder((office, order, wishes) => fail(office, order, wishes.get('message'))),
@@ -180,6 +196,7 @@ const SWITCHES: Readonly<Record<string, Exclude<keyof Options, 'feeRate'>>> = {
   allow_nested: 'allowNested',
   soft_signature_error: 'softSignatureError',
   unsorted_answers: 'unsortedAnswers',
+  scheme_fails: 'schemeFails',
 }
 
 const isOn = (text: string | undefined): boolean => text !== undefined && /^(?:on|true|1|yes)$/i.test(text)

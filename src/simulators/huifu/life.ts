@@ -1,7 +1,7 @@
 import { beijingDate } from './beijing.ts'
 import type { CloseRow, OrderRow, RefundRow } from './books.ts'
 import { feeOf } from './money.ts'
-import { notifyPayment, notifyRefund } from './notices.ts'
+import { notifyClose, notifyPayment, notifyRefund } from './notices.ts'
 import { durations, inFuture, runAt, type Office } from './office.ts'
 import { closeEvent, paymentEvent, refundEvent, sendWebhook } from './webhook.ts'
 
@@ -130,6 +130,7 @@ export function settleClose(office: Office, close: CloseRow, wish?: 'S' | 'F'): 
   if (order.transStat === 'S' && wish === 'S') return 'a paid order cannot be closed'
   close.transStat = wish ?? (order.transStat === 'S' ? 'F' : 'S')
   if (close.transStat === 'S' && order.transStat === 'P') markClosed(office, order)
+  notifyClose(office, close, order)
   sendWebhook(office, `close of ${order.reqSeqId}`, closeEvent(close, order))
   office.books.touch()
   return undefined

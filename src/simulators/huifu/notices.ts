@@ -1,7 +1,7 @@
-import type { OrderRow, RefundRow } from './books.ts'
+import type { CloseRow, OrderRow, RefundRow } from './books.ts'
 import { sortedJson } from './json.ts'
 import type { Office } from './office.ts'
-import { paymentRespData, refundRespData } from './resp-data.ts'
+import { closeRespData, paymentRespData, refundRespData } from './resp-data.ts'
 
 /** An answer later than this counts as none (huifu-dougong.md 13.1); deadlines of a provider never shrink. */
 const TIMEOUT_MS = 5000
@@ -110,6 +110,18 @@ export function notifyRefund(office: Office, refund: RefundRow, order: OrderRow)
     respData: sortedJson(refundRespData(office, refund, order)),
     ackNumber: refund.reqSeqId,
     hfSeqId: refund.hfSeqId,
+  })
+}
+
+/** Only a hosted close is told, to the address of its pre-order; the ack repeats the payment's number (huifu-dougong.md 13.5). */
+export function notifyClose(office: Office, close: CloseRow, order: OrderRow): void {
+  if (order.hosted === undefined || order.notifyUrl === undefined) return
+  sendWithChaos(office, {
+    url: order.notifyUrl,
+    label: `close ${close.reqSeqId}`,
+    respData: sortedJson(closeRespData(close, order)),
+    ackNumber: order.reqSeqId,
+    hfSeqId: order.hfSeqId,
   })
 }
 

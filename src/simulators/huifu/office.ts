@@ -32,6 +32,8 @@ export type Options = {
   softSignatureError: boolean
   /** Answers leave with their keys reversed although the sorted text is signed (huifu-dougong.md 18.3, faults). */
   unsortedAnswers: boolean
+  /** WeChat gives Huifu's mini-program no scheme: pre-orders that need one fail with 90000000 (huifu-dougong.md 11.1). */
+  schemeFails: boolean
   feeRate: FeeRate
 }
 
@@ -44,6 +46,7 @@ export const defaultOptions = (): Options => ({
   allowNested: false,
   softSignatureError: false,
   unsortedAnswers: false,
+  schemeFails: false,
   feeRate: DEFAULT_RATE,
 })
 
@@ -61,6 +64,8 @@ export type Office = {
   /** Those who wait for the first delivery of a notification, by `hf_seq_id`. */
   readonly listeners: Map<string, Set<() => void>>
   readonly timers: Set<() => void>
+  /** Where the simulators listen, known once they do. */
+  readonly addresses: { api: string; control: string }
   readonly log: (line: string) => void
 }
 
@@ -76,6 +81,8 @@ export const durations = {
   refundSpacing: 60_000,
   /** WeChat closes an order without `time_expire` after about two hours (huifu-dougong.md 4.2). */
   defaultExpiry: 2 * 3_600_000,
+  /** A pre-order without `time_expire` can be paid for ten minutes (huifu-dougong.md 11.1). */
+  hostedExpiry: 10 * 60_000,
   refundWindow: 360 * 86_400_000,
 } as const
 

@@ -133,6 +133,7 @@ function accepted(call: Call, order: OrderRow, refund: RefundRow): AnswerData {
     }),
     bank_message: '',
     fee_amount: v4 ? fee : undefined,
+    fee_amt: call.hosted ? fee : undefined,
     hf_seq_id: refund.hfSeqId,
     huifu_id: refund.huifuId,
     ord_amt: yuanOf(refund.amountFen),
@@ -153,6 +154,15 @@ function accepted(call: Call, order: OrderRow, refund: RefundRow): AnswerData {
   }
 }
 
+/** Query of a hosted refund: it has a number of its own, and else asks like the others (huifu-dougong.md 11.2). */
+export function queryHostedRefund(call: Call): Outcome {
+  const repeated = refuseRepeated(call, 'hostedrefundquery')
+  if (repeated !== undefined) return repeated
+  call.office.books.claim('hostedrefundquery', ...numberOf(call))
+  const { data } = queryRefund(call)
+  return { data: { ...data, req_date: field(call, 'req_date'), req_seq_id: field(call, 'req_seq_id') } }
+}
+
 /** Refund query: every `org_*` is the refund's, so the payment's keys find nothing (huifu-dougong.md 7.3). */
 export function queryRefund(call: Call): Outcome {
   const { fields, office } = call
@@ -168,9 +178,10 @@ export function queryRefund(call: Call): Outcome {
       ? office.books.refundByNumber(field(call, 'huifu_id'), date ?? '', number ?? '')
       : office.books.refunds.get(hfSeqId)
   const order = refund && office.books.orders.get(refund.orderHfSeqId)
+  const elsewhere = order !== undefined && (order.hosted !== undefined) !== call.hosted
   const disagrees =
     (number !== undefined && refund?.reqSeqId !== number) || (date !== undefined && refund?.reqDate !== date)
-  if (refund === undefined || order === undefined || disagrees) {
+  if (refund === undefined || order === undefined || disagrees || elsewhere) {
     return { data: { ...refuse(call, '23000001', '原交易不存在').data, [typeName]: '' } }
   }
   return { data: { ...told(call, order, refund), [typeName]: 'TRANS_REFUND' } }

@@ -34,17 +34,18 @@ export function accountOf(office: Office) {
   }
 }
 
-/** Finds an order the way a person names it: request number (newest first, or of one day), or what `pay_info` held. */
+/** Finds an order the way a person names it: request number (newest first, or of one day), pre-order, or what `pay_info` held. */
 export function findOrder(
   office: Office,
-  by: { reqSeqId?: string; reqDate?: string; hfSeqId?: string; payPackage?: string },
+  by: { reqSeqId?: string; reqDate?: string; hfSeqId?: string; payPackage?: string; preOrder?: string },
 ): OrderRow | undefined {
   const prepayId = by.payPackage?.replace(/^prepay_id=/, '')
-  if (by.reqSeqId === undefined && by.hfSeqId === undefined && prepayId === undefined) return undefined
+  const named = [by.reqSeqId, by.hfSeqId, prepayId, by.preOrder].some((name) => name !== undefined)
+  if (!named) return undefined
   // The usual question first, so that a load test which pays every order does not search through all of them.
   const day = by.reqDate ?? beijingDate(office.clock.now())
   const usual =
-    by.hfSeqId === undefined && prepayId === undefined && by.reqSeqId !== undefined
+    by.hfSeqId === undefined && prepayId === undefined && by.preOrder === undefined && by.reqSeqId !== undefined
       ? office.books.orderByNumber(office.identity.huifuId, day, by.reqSeqId)
       : undefined
   if (usual !== undefined) return refresh(office, usual)
@@ -53,6 +54,7 @@ export function findOrder(
       (by.reqSeqId === undefined || order.reqSeqId === by.reqSeqId) &&
       (by.reqDate === undefined || order.reqDate === by.reqDate) &&
       (by.hfSeqId === undefined || order.hfSeqId === by.hfSeqId) &&
+      (by.preOrder === undefined || [order.hosted?.preOrderId, order.hosted?.ticket].includes(by.preOrder)) &&
       (prepayId === undefined || order.prepayId === prepayId),
   )
   return found && refresh(office, found)

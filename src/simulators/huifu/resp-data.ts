@@ -1,5 +1,5 @@
 import { beijingDate, beijingStamp, beijingTime } from './beijing.ts'
-import type { OrderRow, RefundRow } from './books.ts'
+import type { CloseRow, OrderRow, RefundRow } from './books.ts'
 import type { Plain } from './json.ts'
 import { yuanOf } from './money.ts'
 import type { Office } from './office.ts'
@@ -105,6 +105,17 @@ const unfreezing = (order: OrderRow): RespData => ({
   fund_freeze_stat: 'UNFREEZE',
   unfreeze_amt: yuanOf(order.settlementFen),
   unfreeze_time: order.unfrozenAt === undefined ? undefined : beijingStamp(order.unfrozenAt),
+})
+
+/** `resp_data` of a hosted close: it has no `req_seq_id` (huifu-dougong.md 13.5). */
+export const closeRespData = (close: CloseRow, order: OrderRow): RespData => ({
+  close_stat: close.transStat,
+  huifu_id: order.huifuId,
+  org_req_date: order.reqDate,
+  org_req_seq_id: order.reqSeqId,
+  org_trans_stat: order.transStat,
+  resp_code: '00000000',
+  resp_desc: '操作成功',
 })
 
 /** Sums over the refunds of one payment that succeeded, as notifications and webhooks tell them (huifu-dougong.md 13.4). */

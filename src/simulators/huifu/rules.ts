@@ -130,5 +130,69 @@ export const REFUND_RULES: Readonly<Record<'v2' | 'v3' | 'v4', FieldRules>> = {
   v4: REFUND,
 }
 
+/** Hosted paths: numbers have 64 characters, goods 40 (huifu-dougong.md 11). */
+const OWN_HOSTED: FieldRules = {
+  req_date: { max: 8, required: true, form: 'day' },
+  req_seq_id: { max: 64, required: true, form: 'number' },
+}
+
+/** `preorder` of kinds 1 and 3 (huifu-dougong.md 11.1). */
+export const PREORDER_RULES: FieldRules = {
+  ...OWN_HOSTED,
+  ...MERCHANT,
+  trans_amt: { max: 14, required: true, form: 'amount' },
+  goods_desc: { max: 40, required: true },
+  pre_order_type: { max: 1, required: true },
+  hosting_data: json(2048),
+  app_data: json(2048),
+  miniapp_data: json(2048),
+  dy_data: json(2048),
+  delay_acct_flag: { max: 1, among: ['Y', 'N'] },
+  acct_split_bunch: json(2000),
+  time_expire: { max: 14 },
+  biz_info: json(2048),
+  notify_url: { max: 512, form: 'url' },
+  acct_id: { max: 9 },
+  fee_flag: { max: 1, form: 'flag', among: ['1', '2'] },
+  fee_sign: { max: 32 },
+  fee_split_flag: { max: 1, among: ['Y', 'N'] },
+  wx_data: json(2048),
+  alipay_data: json(2048),
+  unionpay_data: json(2048),
+  terminal_device_data: json(2048),
+  usage_type: { max: 1, among: ['P', 'R'] },
+  multi_pay_way_flag: { max: 1, among: ['Y', 'N'] },
+  trans_type: { max: 256 },
+  split_pay_flag: { max: 1, among: ['Y', 'N'] },
+  split_pay_data: json(2048),
+}
+
+/** Query of a hosted order: either the channel's number, or merchant, day and number (huifu-dougong.md 11.2). */
+export const HOSTED_QUERY_RULES: FieldRules = {
+  ...OWN_HOSTED,
+  huifu_id: { max: 32 },
+  org_req_date: { max: 8, form: 'day' },
+  org_req_seq_id: { max: 64, form: 'number' },
+  party_order_id: { max: 64, form: 'number' },
+}
+
+/** Close of a hosted order (huifu-dougong.md 11.2). */
+export const HOSTED_CLOSE_RULES: FieldRules = {
+  ...OWN_HOSTED,
+  ...MERCHANT,
+  org_req_date: { max: 8, required: true, form: 'day' },
+  org_req_seq_id: { max: 64, required: true, form: 'number' },
+}
+
+/** Refund of a hosted order, and its query by the refund's own keys (huifu-dougong.md 11.2). */
+export const HOSTED_REFUND_RULES: FieldRules = { ...REFUND_V2, ...OWN_HOSTED, bank_info_data: json(2048) }
+export const HOSTED_REFUND_QUERY_RULES: FieldRules = {
+  ...OWN_HOSTED,
+  ...MERCHANT,
+  org_req_date: { max: 8, required: true, form: 'day' },
+  org_req_seq_id: { max: 64, form: 'number' },
+  org_hf_seq_id: { max: 128, form: 'number' },
+}
+
 /** Refund query: `org_*` means the refund, not the payment (huifu-dougong.md 7.3). */
 export const REFUND_QUERY_RULES: FieldRules = { ...MERCHANT, ...ORG, mer_ord_id: { max: 50, form: 'number' } }

@@ -1,6 +1,6 @@
 import type { Chaos } from '../chaos.ts'
 import type { Clock } from '../clock.ts'
-import type { SimHandler, SimRequest, SimResponse } from '../http.ts'
+import { firstAnswer, type SimHandler, type SimRequest, type SimResponse } from '../http.ts'
 import type { Notifier } from '../notifier.ts'
 import { openBooks, type Version } from './books.ts'
 import { refuse, type Call, type Outcome } from './call.ts'
@@ -9,12 +9,26 @@ import { createControl } from './control.ts'
 import { createOrder } from './create.ts'
 import { gatewayAnswer, openEnvelope, refusal, signedAnswer } from './envelope.ts'
 import { checkFields, type FieldRules } from './fields.ts'
+import { closeHosted, queryHosted } from './hosted-acts.ts'
+import { createHostedPage } from './hosted-page.ts'
+import { preorder } from './hosted.ts'
 import { resume } from './life.ts'
 import { defaultOptions, type HuifuCredentials, type Office } from './office.ts'
 import { queryOrder } from './query.ts'
-import { createRefund, queryRefund } from './refund.ts'
+import { createRefund, queryHostedRefund, queryRefund } from './refund.ts'
 import { accountOf } from './report.ts'
-import { CLOSE_RULES, CREATE_RULES, QUERY_RULES, REFUND_QUERY_RULES, REFUND_RULES } from './rules.ts'
+import {
+  CLOSE_RULES,
+  CREATE_RULES,
+  HOSTED_CLOSE_RULES,
+  HOSTED_QUERY_RULES,
+  HOSTED_REFUND_QUERY_RULES,
+  HOSTED_REFUND_RULES,
+  PREORDER_RULES,
+  QUERY_RULES,
+  REFUND_QUERY_RULES,
+  REFUND_RULES,
+} from './rules.ts'
 import { createSigning } from './signing.ts'
 
 type Operation = {
@@ -24,31 +38,48 @@ type Operation = {
   readonly run: (call: Call) => Outcome
 }
 
-type Route = Operation & { readonly version: Version }
+type Route = Operation & { readonly version: Version; readonly hosted?: true }
 
 const notOpened = (call: Call): Outcome => refuse(call, '22000004', '暂未开通聚合反扫权限')
 
+const HOSTED = '/v2/trade/hosting/payment/'
+const hosted = (path: string, name: string, rules: FieldRules, run: Operation['run']): [string, Route] => [
+  `${HOSTED}${path}`,
+  { version: 'v2', name: `huifu.${name}`, rules, run, hosted: true },
+]
+
+/** The hosted cashier (huifu-dougong.md 11); nobody shares split payments here, so `splitpay/query` is not served. */
+const hostedRoutes: readonly [string, Route][] = [
+  hosted('preorder', 'preorder', PREORDER_RULES, preorder),
+  hosted('queryorderinfo', 'query', HOSTED_QUERY_RULES, queryHosted),
+  hosted('close', 'close', HOSTED_CLOSE_RULES, closeHosted),
+  hosted('htRefund', 'refund', HOSTED_REFUND_RULES, createRefund),
+  hosted('queryRefundInfo', 'refundQuery', HOSTED_REFUND_QUERY_RULES, queryHostedRefund),
+]
+
 /** Every path of huifu-dougong.md 20 this simulator serves. Close exists as v2 only, `create` as v4 only. */
 const routes: ReadonlyMap<string, Route> = new Map(
-  [...(['v2', 'v3', 'v4'] as const)].flatMap((version): [string, Route][] => {
-    const at = (path: string, name: string, rules: FieldRules, run: Operation['run']): [string, Route] => [
-      `/${version}/trade/payment/${path}`,
-      { version, name: `huifu.${name}`, rules, run },
-    ]
-    return [
-      at(version === 'v4' ? 'create' : 'jspay', 'create', CREATE_RULES[version], createOrder),
-      at('scanpay/query', 'query', QUERY_RULES[version], queryOrder),
-      at('scanpay/refund', 'refund', REFUND_RULES[version], createRefund),
-      at('scanpay/refundquery', 'refundQuery', REFUND_QUERY_RULES, queryRefund),
-      ...(version === 'v4' ? [] : [at('micropay', 'create', {}, notOpened)]),
-      ...(version === 'v2'
-        ? [
-            at('scanpay/close', 'close', CLOSE_RULES, closeOrder),
-            at('scanpay/closequery', 'closeQuery', CLOSE_RULES, queryClose),
-          ]
-        : []),
-    ]
-  }),
+  [...(['v2', 'v3', 'v4'] as const)]
+    .flatMap((version): [string, Route][] => {
+      const at = (path: string, name: string, rules: FieldRules, run: Operation['run']): [string, Route] => [
+        `/${version}/trade/payment/${path}`,
+        { version, name: `huifu.${name}`, rules, run },
+      ]
+      return [
+        at(version === 'v4' ? 'create' : 'jspay', 'create', CREATE_RULES[version], createOrder),
+        at('scanpay/query', 'query', QUERY_RULES[version], queryOrder),
+        at('scanpay/refund', 'refund', REFUND_RULES[version], createRefund),
+        at('scanpay/refundquery', 'refundQuery', REFUND_QUERY_RULES, queryRefund),
+        ...(version === 'v4' ? [] : [at('micropay', 'create', {}, notOpened)]),
+        ...(version === 'v2'
+          ? [
+              at('scanpay/close', 'close', CLOSE_RULES, closeOrder),
+              at('scanpay/closequery', 'closeQuery', CLOSE_RULES, queryClose),
+            ]
+          : []),
+      ]
+    })
+    .concat(hostedRoutes),
 )
 
 /** Path families of Huifu; within them an unknown path is Huifu's 404, outside it is somebody else's request. */
@@ -61,6 +92,8 @@ export type HuifuSimulator = {
   control: SimHandler
   /** Everything Huifu knows, with sums, as plain data. */
   books(): unknown
+  /** Tells where the simulators listen, for addresses in answers. */
+  setAddresses(urls: { api: string; control: string }): void
   /** Cancels what is planned and writes the snapshot. */
   stop(): void
 }
@@ -93,11 +126,16 @@ export function createHuifuSimulator(setup: {
     webhookUrls: new Set(),
     listeners: new Map(),
     timers: new Set(),
+    addresses: { api: '', control: '' },
     log: setup.log ?? (() => undefined),
   }
   resume(office)
+  const page = createHostedPage(office)
   return {
-    handle: (request) => handle(office, request),
+    handle: (request) => firstAnswer([page, (one) => handle(office, one)], request),
+    setAddresses(urls) {
+      Object.assign(office.addresses, urls)
+    },
     control: createControl(office),
     books: () => accountOf(office),
     stop() {
@@ -126,7 +164,7 @@ async function answerTo(office: Office, route: Route, data: Call['data']): Promi
   const outcome: Outcome =
     typeof fields === 'string'
       ? { data: refusal(data, '10000000', fields) }
-      : route.run({ office, version: route.version, data, fields })
+      : route.run({ office, version: route.version, data, fields, hosted: route.hosted === true })
   if (outcome.data.resp_code >= '1') office.log(`${route.name}: ${outcome.data.resp_code} ${outcome.data.resp_desc}`)
   if (outcome.before !== undefined) await outcome.before
   return signedAnswer(office, outcome.data, {

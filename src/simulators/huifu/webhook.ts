@@ -26,7 +26,7 @@ const head = (event: string, huifuId: string): RespData => ({
 
 /** Body of a payment webhook in the flat shape, or undefined for kinds of payment without an event of their own. */
 export function paymentEvent(office: Office, order: OrderRow): string | undefined {
-  const event = PAY_EVENTS[order.tradeType]
+  const event = order.hosted === undefined ? PAY_EVENTS[order.tradeType] : 'hosting.pay'
   if (event === undefined) return undefined
   return sortedJson({
     ...head(event, order.huifuId),

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { basename } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Refusal, type Gateway, type Started } from './gateway.ts'
+import { Refusal, type Gateway, type Launch, type Started } from './gateway.ts'
 import type { Act, Memory, Product, ShopOrder } from './memory.ts'
 import { yuan } from './money.ts'
 import { numberOf, type Payer } from './payer.ts'
@@ -13,6 +13,10 @@ export type Counter = {
   buy(product: Product, channel: string): string
   /** A fresh invocation, or the one in use. */
   attempt(order: ShopOrder): Promise<Started | undefined>
+  /** The gateway's page for this order's payer, as an act; undefined while there is none. */
+  cashier(order: ShopOrder): Promise<string | undefined>
+  /** What the shop's app opens the mini-program with. */
+  launch(order: ShopOrder): Promise<Launch | undefined>
   pay(order: ShopOrder): Promise<void>
   refund(order: ShopOrder, amount: number): Promise<void>
   close(order: ShopOrder): Promise<void>
@@ -29,6 +33,8 @@ export type CounterParts = {
   /** The gateway's configuration file, whose route the shop edits; undefined: routes stay as they are. */
   gatewayConfig: string | undefined
   method: string
+  /** The shop's page of an order: payers come back to it. */
+  pageOf: (order: ShopOrder) => string
   now: () => number
   log: (line: string) => void
 }
@@ -38,6 +44,43 @@ const reloadPauseMs = 350
 const reloadTries = 12
 
 const newNumber = (prefix: string): string => `${prefix}-${randomBytes(5).toString('hex')}`
+
+/** What the ways to pay need of the counter. */
+type Desk = {
+  guarded: (order: ShopOrder, what: string, run: () => Promise<void>) => Promise<void>
+  tell: (order: ShopOrder, kind: Act['kind'], title: string, detail: string) => void
+  requireId: (order: ShopOrder) => string
+  turnRoute: (order: ShopOrder, method?: string) => boolean
+}
+
+/** Sending the payer somewhere: to the cashier, or from an app to the mini-program. */
+function waysToPay(
+  parts: CounterParts,
+  { guarded, tell, requireId, turnRoute }: Desk,
+): Pick<Counter, 'cashier' | 'launch'> {
+  return {
+    async cashier(order) {
+      let url: string | undefined
+      await guarded(order, 'Paying in WeChat', async () => {
+        const { cashierUrl } = await parts.gateway.readOrder(requireId(order))
+        if (cashierUrl === '') throw new Refusal(0, 'no-cashier', 'The gateway gave no page for the payer.')
+        tell(order, 'cashier', 'Payer sent to the cashier', 'cashier_url of the order, inside WeChat')
+        url = cashierUrl
+      })
+      return url
+    },
+    async launch(order) {
+      let launch: Launch | undefined
+      await guarded(order, 'Opening the mini-program', async () => {
+        const id = requireId(order)
+        if (turnRoute(order, 'wechat_mini')) await sleep(reloadPauseMs * 2)
+        launch = await parts.gateway.launch(id)
+        tell(order, 'cashier', 'App opens the mini-program', `${launch.userName}, until ${launch.expiresAt}`)
+      })
+      return launch
+    },
+  }
+}
 
 /** Opens the counter. */
 export function createCounter(parts: CounterParts): Counter {
@@ -57,9 +100,9 @@ export function createCounter(parts: CounterParts): Counter {
     }
   }
 
-  function turnRoute(order: ShopOrder): boolean {
+  function turnRoute(order: ShopOrder, method = parts.method): boolean {
     if (parts.gatewayConfig === undefined) return false
-    const change = changeRouteInFile(parts.gatewayConfig, parts.method, order.channel)
+    const change = changeRouteInFile(parts.gatewayConfig, method, order.channel)
     const place = `${basename(parts.gatewayConfig)}, line ${String(change.line)}`
     if (change.changed) tell(order, 'route', `One line changed: ${place}`, `- ${change.before}\n+ ${change.after}`)
     else tell(order, 'route', `Route already set: ${place}`, `  ${change.after}`)
@@ -67,7 +110,6 @@ export function createCounter(parts: CounterParts): Counter {
   }
 
   const idOf = (order: ShopOrder): string | undefined => memory.acts(order.no).find((act) => act.kind === 'opened')?.id
-
   /** Asks again until the attempt is on the wanted channel: the gateway takes a moment to read its file. */
   async function startOn(order: ShopOrder, orderId: string): Promise<Started> {
     for (let tries = 1; ; tries += 1) {
@@ -87,7 +129,7 @@ export function createCounter(parts: CounterParts): Counter {
 
   async function open(order: ShopOrder): Promise<void> {
     const changed = turnRoute(order)
-    const opened = await gateway.openOrder(order.no, order.amount, order.subject)
+    const opened = await gateway.openOrder(order.no, order.amount, order.subject, parts.pageOf(order))
     tell(order, 'opened', `Order opened: ${yuan(order.amount)}`, opened.id, opened.id)
     if (changed) await sleep(reloadPauseMs)
     await startOn(order, opened.id)
@@ -116,6 +158,7 @@ export function createCounter(parts: CounterParts): Counter {
       })
       return attempt
     },
+    ...waysToPay(parts, { guarded, tell, requireId, turnRoute }),
     pay: (order) =>
       guarded(order, 'Paying', async () => {
         const attempt = await startOn(order, requireId(order))

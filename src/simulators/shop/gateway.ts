@@ -14,10 +14,16 @@ export class Refusal extends Error {
 
 export type Started = { paymentId: string; channel: string; invocation: Readonly<Record<string, string>> }
 
+/** What an app hands to WeChat's OpenSDK. */
+export type Launch = { userName: string; path: string; expiresAt: string }
+
 /** What the shop asks of the gateway, over its public API alone. */
 export type Gateway = {
-  openOrder(no: string, amount: number, subject: string): Promise<OrderView>
+  /** `returnUrl`: where the payer comes back to. */
+  openOrder(no: string, amount: number, subject: string, returnUrl: string): Promise<OrderView>
   startPayment(orderId: string): Promise<Started>
+  /** What opens the mini-program for this order, from an app. */
+  launch(orderId: string): Promise<Launch>
   refund(orderId: string, no: string, amount: number): Promise<string>
   closeOrder(orderId: string): Promise<OrderView>
   readOrder(orderId: string): Promise<OrderView>
@@ -64,8 +70,9 @@ export function createGateway(options: { url: string; apiKey: string; method: st
     return order
   }
   return {
-    async openOrder(no, amount, subject) {
-      const body = { merchant_order_no: no, amount, currency: 'CNY', subject, expires_in: 3600 }
+    async openOrder(no, amount, subject, returnUrl) {
+      const order = { merchant_order_no: no, amount, currency: 'CNY', subject, expires_in: 3600 }
+      const body = { ...order, return_url: returnUrl }
       return asOrder(await call('POST', '/v1/orders', body))
     },
     async startPayment(orderId) {
@@ -76,6 +83,14 @@ export function createGateway(options: { url: string; apiKey: string; method: st
         paymentId: textOf(payment, 'id'),
         channel: textOf(payment, 'channel'),
         invocation: textsOf(objectOf(answer['invocation'])),
+      }
+    },
+    async launch(orderId) {
+      const answer = await call('POST', `/v1/orders/${orderId}/launch`, { target: 'app', client_ip: '127.0.0.1' })
+      return {
+        userName: textOf(answer, 'user_name'),
+        path: textOf(answer, 'path'),
+        expiresAt: textOf(answer, 'expires_at'),
       }
     },
     async refund(orderId, no, amount) {

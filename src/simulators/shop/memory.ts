@@ -20,7 +20,7 @@ export type ShopOrder = {
 export type Act = {
   no: string
   at: number
-  kind: 'route' | 'opened' | 'attempt' | 'paid-by-phone' | 'refund' | 'close' | 'refused'
+  kind: 'route' | 'opened' | 'attempt' | 'paid-by-phone' | 'cashier' | 'refund' | 'close' | 'refused'
   title: string
   detail: string
   /** The gateway's id of what came of it: order, payment or refund. */

@@ -15,6 +15,8 @@ export type OrderPage = {
   acts: readonly Act[]
   moments: readonly Moment[]
   walletUrl: string | undefined
+  /** There is a fake WeChat to pay in. */
+  inWechat: boolean
 }
 
 /** Parts of the page that change while it is open, by the id of their element. */
@@ -62,7 +64,16 @@ const action = (page: OrderPage, verb: string, text: string, kind: string): Html
 
 function payPart(page: OrderPage): Html {
   if (page.walletUrl === undefined) return html`<p class="hint">Getting ready…</p>`
-  return html`<a class="button primary" id="wallet" href="${page.walletUrl}" target="_blank" rel="noreferrer"
+  const inWechat = page.inWechat
+    ? html`<a class="button primary" id="h5" href="/orders/${page.order.no}/h5">Pay in WeChat (H5)</a>
+        <a class="button" id="app" href="/orders/${page.order.no}/app">Pay from the shop’s app</a>`
+    : ''
+  return html`${inWechat}<a
+      class="button ${page.inWechat ? '' : 'primary'}"
+      id="wallet"
+      href="${page.walletUrl}"
+      target="_blank"
+      rel="noreferrer"
       >Open the wallet</a
     >
     ${action(page, 'pay', 'Pay now, as the payer’s phone would', '')}

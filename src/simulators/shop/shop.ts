@@ -25,6 +25,8 @@ export type ShopOptions = {
   /** Live webhook secrets, `whsec_…`. */
   webhookSecret: string
   webhookSecretPrevious?: string
+  /** The fake WeChat, in which payers see the gateway's pages; absent: none. */
+  wechatUrl?: string
   /** The simulated payer. */
   openid: string
   /** The gateway's configuration file, whose route the shop edits when a channel is chosen. */
@@ -60,6 +62,8 @@ type Parts = {
   verify: Verifier
   now: () => number
   canRoute: boolean
+  wechatUrl: string | undefined
+  pageOf: (order: ShopOrder) => string
 }
 
 /** Assets lie beside the sources, also when the compiled code runs. */
@@ -88,6 +92,7 @@ async function pageOf(parts: Parts, order: ShopOrder): Promise<OrderPage> {
     acts: memory.acts(order.no),
     moments: timelineOf(acts, traffic, memory.webhooks(order.no)),
     walletUrl: ready ? `/orders/${order.no}/wallet` : undefined,
+    inWechat: parts.wechatUrl !== undefined,
   }
 }
 
@@ -168,12 +173,51 @@ function orderPages(app: Express, parts: Parts): void {
     const regions = Object.entries(regionsOf(await pageOf(parts, order)))
     res.set('Cache-Control', 'no-store').json(Object.fromEntries(regions.map(([id, part]) => [id, part.markup])))
   })
+  app.get('/orders/:no/status.json', (req, res) => {
+    const order = memory.order(req.params.no)
+    if (order === undefined) {
+      res.status(404).end()
+      return
+    }
+    // The shop's app asks this from another origin. It says what the webhooks said, and nothing else.
+    const status = memory.ledger.order(counter.idOf(order) ?? '')?.status ?? 'open'
+    const told = { status, amount: order.amount, subject: order.subject }
+    res.set({ 'Access-Control-Allow-Origin': '*', 'Cache-Control': 'no-store' }).json(told)
+  })
+  payingInWechat(app, parts)
   app.get('/orders/:no/wallet', async (req, res) => {
     const order = memory.order(req.params.no)
     const attempt = order && (await counter.attempt(order))
     if (order === undefined) send(res, notFoundPage(), 404)
     // An invocation that has run out is replaced by a fresh one before the wallet opens.
     else res.redirect(303, attempt === undefined ? `/orders/${order.no}` : payer.walletUrl(attempt))
+  })
+}
+
+/** Ways into the fake WeChat: the cashier, and the mini-program as an app opens it. */
+function payingInWechat(app: Express, { memory, counter, wechatUrl, pageOf }: Parts): void {
+  const enter = (way: string, find: (order: ShopOrder, wechat: string) => Promise<string | undefined>): void => {
+    app.get(`/orders/:no/${way}`, async (req, res) => {
+      const order = memory.order(req.params['no'] ?? '')
+      if (order === undefined || wechatUrl === undefined) return send(res, notFoundPage(), 404)
+      res.redirect(303, (await find(order, wechatUrl)) ?? `/orders/${order.no}`)
+    })
+  }
+  enter('h5', async (order, wechat) => {
+    const page = await counter.cashier(order)
+    return page === undefined ? undefined : new URL(new URL(page).pathname, wechat).href
+  })
+  enter('app', async (order, wechat) => {
+    const launch = await counter.launch(order)
+    if (launch === undefined) return undefined
+    const query = new URLSearchParams({
+      user_name: launch.userName,
+      path: launch.path,
+      expires_at: launch.expiresAt,
+      order_url: `${pageOf(order)}/status.json`,
+      page: pageOf(order),
+    })
+    return `${wechat}/__app?${query.toString()}`
   })
 }
 
@@ -217,16 +261,20 @@ export async function startShop(options: ShopOptions): Promise<Shop> {
   const { apiKey, openid, webhookSecret: current, webhookSecretPrevious: previous } = options
   const gateway = createGateway({ url: options.gatewayUrl, apiKey, method, openid })
   const payer = createPayer(options.controlUrl)
-  const counter = createCounter({ memory, gateway, payer, gatewayConfig: options.gatewayConfig, method, now, log })
+  const home = { url: '' }
+  const pageOf = (order: ShopOrder): string => `${home.url}/orders/${order.no}`
+  const { gatewayConfig, wechatUrl } = options
+  const counter = createCounter({ memory, gateway, payer, gatewayConfig, method, pageOf, now, log })
   const verify = createVerifier({ current, previous })
   const canRoute = options.gatewayConfig !== undefined
-  const server = createServer(createApp({ memory, gateway, payer, counter, verify, now, canRoute }))
+  const server = createServer(createApp({ memory, gateway, payer, counter, verify, now, canRoute, wechatUrl, pageOf }))
   server.listen(options.port ?? 0, host)
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the shop does not listen on a port')
+  home.url = `http://${host.includes(':') ? `[${host}]` : host}:${String(address.port)}`
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${String(address.port)}`,
+    url: home.url,
     async close() {
       const closed = once(server, 'close')
       server.close()

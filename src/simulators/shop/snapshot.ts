@@ -32,6 +32,8 @@ export type OrderView = {
   refunded: number
   refundable: number
   paidPaymentId: string
+  /** Where the payer pays; empty in webhooks, which do not carry it. */
+  cashierUrl: string
   payments: readonly PaymentView[]
   refunds: readonly RefundView[]
 }
@@ -89,6 +91,7 @@ export function orderOf(value: unknown): OrderView | undefined {
     refunded: wholeOf(row, 'refunded'),
     refundable: wholeOf(row, 'refundable'),
     paidPaymentId: textOf(row, 'paid_payment_id'),
+    cashierUrl: textOf(row, 'cashier_url'),
     payments: listOf(row['payments']).map(paymentOf),
     refunds: listOf(row['refunds']).map(refundOf),
   }

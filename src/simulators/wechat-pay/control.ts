@@ -52,8 +52,24 @@ export function books(world: World): object {
   }
 }
 
+/** An order by its number, or by the handle in launch parameters: a wallet knows nothing else. */
+function launched(world: World, parameters: Parameters): Order | undefined {
+  const number = parameters['out_trade_no']
+  if (number !== undefined) return world.ledger.order(number)
+  return world.ledger.orderByPrepay((parameters['package'] ?? '').replace(/^prepay_id=/, ''))
+}
+
+/** What a wallet shows before the payer decides; launch parameters that would not open it are refused. */
+function launch(world: World, parameters: Parameters): SimResponse {
+  const order = launched(world, parameters)
+  if (!order) return no(404, 'no such prepay_id')
+  const checked = checkLaunch(world, parameters)
+  if ('problem' in checked) return no(400, checked.problem)
+  return yes({ amount: order.total, description: order.description, state: order.state })
+}
+
 function pay(world: World, parameters: Parameters): SimResponse {
-  const order = world.ledger.order(parameters['out_trade_no'] ?? '')
+  const order = launched(world, parameters)
   if (!order) return no(404, 'no such out_trade_no')
   if ([...LAUNCH_FIELDS, 'appId'].some((name) => parameters[name] !== undefined)) {
     const checked = checkLaunch(world, parameters)
@@ -138,7 +154,8 @@ async function notifyAgain(world: World, parameters: Parameters): Promise<SimRes
 }
 
 function code(login: Login, parameters: Parameters): SimResponse {
-  const minted = login.mint(parameters['appid'] ?? '', parameters['openid'])
+  const snapshot = parameters['snapshot'] === '1' || parameters['snapshot'] === 'true'
+  const minted = login.mint(parameters['appid'] ?? '', parameters['openid'], snapshot)
   return minted ? yes(minted) : no(404, 'no such appid')
 }
 
@@ -153,9 +170,10 @@ function refundDelay(world: World, parameters: Parameters): SimResponse {
 const actsOf = (world: World, login: Login): Record<string, Act> => ({
   pay: {
     usage:
-      'out_trade_no[&openid][&payer_total][&bank_type][&signed_by=pubkey|cert][&outcome=pay|cancel|fail][&launch parameters]',
+      'out_trade_no|package[&openid][&payer_total][&bank_type][&signed_by=pubkey|cert][&outcome=pay|cancel|fail][&launch parameters]',
     run: (parameters) => pay(world, parameters),
   },
+  launch: { usage: 'launch parameters', run: (parameters) => launch(world, parameters) },
   refund: { usage: 'out_refund_no&result=SUCCESS|ABNORMAL|CLOSED', run: (parameters) => settle(world, parameters) },
   'refund-delay': {
     usage: 'ms=2000|never (provider time until a refund settles by itself)',
@@ -169,7 +187,7 @@ const actsOf = (world: World, login: Login): Record<string, Act> => ({
     usage: `out_trade_no|out_refund_no[&times][&signed_by][&mutate=${Object.keys(mutations).join('|')}]`,
     run: (parameters) => notifyAgain(world, parameters),
   },
-  code: { usage: 'appid[&openid]', run: (parameters) => code(login, parameters) },
+  code: { usage: 'appid[&openid][&snapshot=1]', run: (parameters) => code(login, parameters) },
 })
 
 /** The control door of this simulator: /_sim/wechat-pay/* */

@@ -6,13 +6,15 @@ import type { World } from './world.ts'
 /** A code lives five minutes and works once (wechatpay.md 5.1). */
 const CODE_LIFE_MS = 5 * 60_000
 
-type Code = { appid: string; openid: string; at: number; used: boolean }
+type Code = { appid: string; openid: string; snapshot: boolean; at: number; used: boolean }
 type Application = { appid: string; secret: string; openid: string }
 
 export type Login = {
   handle: SimHandler
-  /** Mints a login code; undefined for an unknown appid. */
-  mint(appid: string, openid?: string): { code: string; appid: string; openid: string } | undefined
+  /** Mints a login code; undefined for an unknown appid. A snapshot code gives a virtual openid (wechatpay.md 5.1). */
+  mint(appid: string, openid?: string, snapshot?: boolean): { code: string; appid: string; openid: string } | undefined
+  /** Whoever opens the authorisation page from now on. */
+  readonly visitor: { openid: string | undefined; snapshot: boolean }
 }
 
 const error = (errcode: number, errmsg: string): SimResponse =>
@@ -47,12 +49,15 @@ function redeem(
 }
 
 /** Silent authorisation: the order of parameters is checked by pattern (wechatpay.md 5.1). */
-function authorize(mint: Login['mint'], application: Application, request: SimRequest): SimResponse {
+function authorize(login: Pick<Login, 'mint' | 'visitor'>, application: Application, request: SimRequest): SimResponse {
   const query = new URLSearchParams(request.query)
   const order = [...query.keys()].join(' ')
   const redirect = query.get('redirect_uri') ?? ''
   const state = query.get('state') ?? ''
-  const minted = mint(query.get('appid') ?? '')
+  // `sim_openid` is the simulator's own: a fake browser says by it which of its people looks at the page.
+  const visitor = query.get('sim_openid') ?? login.visitor.openid
+  const snapshot = login.visitor.snapshot || query.get('forceSnapShot') === 'true'
+  const minted = login.mint(query.get('appid') ?? '', visitor, snapshot)
   const regular = /^appid redirect_uri response_type scope state\b/.test(order) && query.get('response_type') === 'code'
   const scoped = query.get('scope') === 'snsapi_base' || query.get('scope') === 'snsapi_userinfo'
   const web = minted?.appid === application.appid && URL.canParse(redirect) && /^https?:/i.test(redirect)
@@ -74,14 +79,18 @@ export function createLogin(world: World): Login {
   const { officialAccount, miniProgram } = world.credentials
   const codes = new Map<string, Code>()
 
-  const mint: Login['mint'] = (appid, openid) => {
+  const visitor: Login['visitor'] = { openid: undefined, snapshot: false }
+
+  const mint: Login['mint'] = (appid, openid, snapshot = false) => {
     const application = [officialAccount, miniProgram].find((one) => one.appid === appid)
     if (!application) return undefined
     const code = `0${randomBytes(15).toString('hex')}x`
     const payer = openid ?? application.openid
-    codes.set(code, { appid, openid: payer, at: world.clock.now(), used: false })
-    if (world.ledger.openidOwner(payer) === undefined) world.ledger.bindOpenid(payer, appid)
-    return { code, appid, openid: payer }
+    // The virtual openid of snapshot mode is nobody's: the books do not know it, and it cannot pay.
+    const openidGiven = snapshot ? `oSIM-snapshot-${randomBytes(8).toString('hex')}` : payer
+    codes.set(code, { appid, openid: openidGiven, snapshot, at: world.clock.now(), used: false })
+    if (!snapshot && world.ledger.openidOwner(payer) === undefined) world.ledger.bindOpenid(payer, appid)
+    return { code, appid, openid: openidGiven }
   }
 
   const miniLogin = (query: URLSearchParams): SimResponse => {
@@ -100,17 +109,21 @@ export function createLogin(world: World): Login {
       refresh_token: token(),
       openid: code.openid,
       scope: 'snsapi_base',
+      ...(code.snapshot ? { is_snapshotuser: 1 } : {}),
     })
   }
 
   return {
     mint,
+    visitor,
     handle(request) {
       if (request.method !== 'GET') return undefined
       const query = new URLSearchParams(request.query)
       if (request.path === '/sns/jscode2session') return miniLogin(query)
       if (request.path === '/sns/oauth2/access_token') return webLogin(query)
-      return request.path === '/connect/oauth2/authorize' ? authorize(mint, officialAccount, request) : undefined
+      return request.path === '/connect/oauth2/authorize'
+        ? authorize({ mint, visitor }, officialAccount, request)
+        : undefined
     },
   }
 }

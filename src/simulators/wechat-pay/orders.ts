@@ -32,7 +32,8 @@ function checkAppid(world: World, appid: unknown): void {
 
 /** An openid belongs to one appid; a well-formed unknown one is taken for a new payer of this appid. */
 function checkOpenid(world: World, openid: string, appid: string): void {
-  if (!/^o[A-Za-z0-9_-]{15,127}$/.test(openid))
+  // The virtual openid of snapshot mode cannot pay (wechatpay.md 5.1).
+  if (!/^o[A-Za-z0-9_-]{15,127}$/.test(openid) || openid.startsWith('oSIM-snapshot-'))
     throw bodyProblem('/payer/openid', openid, '无效的openid', '无效的openid')
   const owner = world.ledger.openidOwner(openid)
   if (owner === undefined) world.ledger.bindOpenid(openid, appid)

@@ -3,8 +3,11 @@ import type { Clock } from '../clock.ts'
 import { firstAnswer, type SimHandler } from '../http.ts'
 import type { Credentials } from '../keys.ts'
 import type { Notifier } from '../notifier.ts'
+import { createAccessTokens } from './access-tokens.ts'
 import { books, createControl } from './control.ts'
 import { createLedger } from './ledger.ts'
+import { createLinkControl } from './link-control.ts'
+import { createLinks } from './links.ts'
 import { createLogin } from './login.ts'
 import { createPlatformKeys } from './platform-keys.ts'
 import { settleLater } from './refunds.ts'
@@ -30,6 +33,8 @@ export type Simulator = {
   /** The control door /_sim/wechat-pay/* and the wallet page /wallet/wechat. */
   control: SimHandler
   books(): unknown
+  /** Where a link opened in a browser leads to: the address of the fake WeChat, known once it listens. */
+  setPlayer(url: string): void
   /** One line per act of the control door. */
   usage: readonly string[]
   stop(): void
@@ -61,13 +66,20 @@ export function createWechatPaySimulator(parts: SimulatorParts): Simulator {
   const login = createLogin(world)
   const v3 = createV3(world)
   const wallet = createWallet(world)
+  const tokens = createAccessTokens(world)
+  const links = createLinks(world, tokens)
+  const linkControl = createLinkControl(world, { tokens, links, login })
   const { control, usage } = createControl(world, login)
   return {
-    handle: (request) => firstAnswer([v3, login.handle], request),
-    control: (request) => firstAnswer([wallet, control], request),
+    handle: (request) => firstAnswer([v3, login.handle, tokens.handle, links.handle], request),
+    control: (request) => firstAnswer([wallet, linkControl.control, control], request),
+    setPlayer(url) {
+      links.rules.playerUrl = url
+    },
     books: () => books(world),
     usage: [
       ...usage,
+      ...linkControl.usage,
       'GET /wallet/wechat?prepay_id&appId&timeStamp&nonceStr&package&signType&paySign[&openid][&return_url]',
     ],
     stop() {

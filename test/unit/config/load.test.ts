@@ -73,8 +73,10 @@ function live(config: Json): void {
     put(config, `/channels/${id}/sandbox`, false)
     put(config, `/channels/${id}/settings/baseUrl`, undefined)
   }
-  for (const appid of ['wx00000000000000a1', 'wx00000000000000b1'])
+  for (const appid of ['wx00000000000000a1', 'wx00000000000000b1']) {
     put(config, `/wechatApps/${appid}/baseUrl`, undefined)
+    put(config, `/wechatApps/${appid}/authorizeUrl`, undefined)
+  }
   put(config, '/merchants/demo-shop/sandbox', false)
   put(config, '/merchants/demo-shop/endpoints/0/url', 'https://shop.example.com/hooks')
 }
@@ -103,7 +105,12 @@ describe('configuration', () => {
     })
     expect(config.database).to.equal(`sqlite:${join(root, 'var/sandbox/gateway.db')}`)
     expect(config.notifySecret).to.equal(credentials['gateway/notify_secret.txt'])
-    expect(config.wechatApps['wx00000000000000b1']).to.deep.equal({ secret: 'mini', baseUrl: 'http://127.0.0.1:8100' })
+    expect(config.wechatApps['wx00000000000000b1']).to.deep.equal({
+      secret: 'mini',
+      baseUrl: 'http://127.0.0.1:8100',
+      userName: 'gh_0000000000b1',
+    })
+    expect(config.channels['wechat-main']?.appLaunch).to.equal('miniprogram')
     expect(Object.keys(config.channels)).to.deep.equal(['wechat-main', 'huifu-main', 'huifu-v3'])
     expect(config.channels['wechat-main']?.settings['privateKey']).to.equal(
       'file:../var/sandbox/wechat-pay/merchant_key.pem',
@@ -200,6 +207,24 @@ describe('configuration', () => {
       { '/channels/huifu-v3/settings/privateKey': 'file:gone' },
       '/channels/huifu-v3/settings/privateKey',
       /ENOENT/,
+    ],
+    [
+      'an appid where the original id belongs',
+      { '/wechatApps/wx00000000000000b1/userName': 'wx00000000000000b1' },
+      '/wechatApps/wx00000000000000b1/userName',
+      /gh_/,
+    ],
+    [
+      'a mini-program page with a query',
+      { '/wechatApps/wx00000000000000b1/path': 'pages/pay/pay?x=1' },
+      '/wechatApps/wx00000000000000b1/path',
+      /without leading slash/,
+    ],
+    [
+      'another way for apps to pay',
+      { '/channels/wechat-main/app_launch': 'h5' },
+      '/channels/wechat-main/app_launch',
+      /miniprogram/,
     ],
     ['a weak notification secret', { '/notifySecret': 'env:WEAK' }, '/notifySecret', /32 characters/],
     [

@@ -8,7 +8,7 @@ import type { Context } from '../../../src/context.ts'
 import { Problem, problems } from '../../../src/core/problem.ts'
 import { merchantApi, merchantOperations } from '../../../src/http/merchant-api.ts'
 import { openApiDocument } from '../../../src/http/openapi.ts'
-import { eventSchema, orderSchema, problemSchema } from '../../../src/http/resources.ts'
+import { eventSchema, orderSchema, orderSnapshotSchema, problemSchema } from '../../../src/http/resources.ts'
 import { problemAnswer } from '../../../src/http/respond.ts'
 
 const document = openApiDocument(merchantOperations, { version: '1.0.0', publicUrl: 'https://pay.example' })
@@ -146,7 +146,10 @@ describe('what merchants receive', () => {
 
   it('is exactly what the schemas say, and holds nothing private', () => {
     const resource = orderResource(order, [payment], [refund])
-    expect(orderSchema.parse(resource)).to.deep.equal(resource)
+    expect(orderSnapshotSchema.parse(resource)).to.deep.equal(resource)
+    const answered = { ...resource, cashier_url: 'https://pay.example.com/cashier/t' }
+    expect(orderSchema.parse(answered)).to.deep.equal(answered)
+    expect(orderSnapshotSchema.safeParse(answered).success, 'webhooks carry no cashier_url').to.equal(false)
     const payload = eventPayload({
       id: 'evt_1',
       type: 'order.paid',

@@ -62,7 +62,7 @@ document.addEventListener('submit', (event) => {
 
 async function follow() {
   await refresh()
-  setTimeout(follow, document.hidden ? pauseMs * 4 : pauseMs)
+  setTimeout(() => void follow(), document.hidden ? pauseMs * 4 : pauseMs)
 }
 
 if (live) void follow()
