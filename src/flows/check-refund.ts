@@ -132,12 +132,13 @@ async function absent(work: Work, submission: RefundSubmission): Promise<Next> {
   if (submission.rejection_reason !== null) {
     // A resend was refused after an earlier send had gone unanswered: only now does the refusal speak for both.
     if (!proven) return { follow: runningRefund }
-    await recordOutcome(ctx.db, refund.id, submission.attempt, { outcome: 'rejected' })
+    // Guarded by what was read: another process may have been told the opposite a moment ago.
+    if (!(await recordRefusal(ctx.db, submission, { outcome: 'rejected' }))) return { follow: runningRefund }
     return afterRejection(work, submission, submission.rejection_reason, submission.rejection_detail ?? '')
   }
   if (refundNumbers === 'once' || submission.day === compactDay(now)) return submit(work, submission)
   if (!proven) return { follow: runningRefund }
-  await recordOutcome(ctx.db, refund.id, submission.attempt, { outcome: 'rejected' })
+  if (!(await recordRefusal(ctx.db, submission, { outcome: 'rejected' }))) return { follow: runningRefund }
   return submit(work, undefined, submission.attempt)
 }
 
